@@ -1,0 +1,102 @@
+"""Attention: how a position takes in what stands at others.
+
+Vaswani and others 2017. Chapters: attention, causal-mask, multi-head.
+"""
+
+import math
+
+import numpy as np
+
+from minigpt import ops
+from minigpt.layers import drop, linear
+
+
+def causal_mask(T, S=None):  # -> (T, S)
+    """True where query t may look at key s: at itself and at what came before.
+
+    The queries are the last ``T`` of ``S`` positions (of ``T``, when not given).
+    """
+    S = T if S is None else S
+    return np.tri(T, S, S - T, dtype=bool)
+
+
+def attention_weights(q, k, mask=None):  # (B, H, T, D), (B, H, S, D) -> (B, H, T, S)
+    """How much each query takes from each key: softmax of q·k / √D; each row sums to 1.
+
+    Where ``mask`` is False the weight is exactly zero.
+    """
+    scores = ops.matmul(q, ops.transpose(k, axes=(0, 1, 3, 2)))
+    return ops.softmax(scores, mask, scale=1.0 / math.sqrt(q.shape[-1]))
+
+
+def attention(q, k, v, mask=None):  # (B, H, T, D), 2 x (B, H, S, D) -> (B, H, T, D)
+    """For each query the average of the values, weighted by `attention_weights`."""
+    return ops.matmul(attention_weights(q, k, mask), v)
+
+
+def split_heads(x, n_head):  # (B, T, C) -> (B, H, T, D)
+    """Cut the channels into heads that work side by side."""
+    B, T, C = x.shape
+    x = ops.reshape(x, shape=(B, T, n_head, C // n_head))
+    return ops.transpose(x, axes=(0, 2, 1, 3))
+
+
+def merge_heads(x):  # (B, H, T, D) -> (B, T, C)
+    """Lay the heads' results side by side again."""
+    B, H, T, D = x.shape
+    return ops.reshape(ops.transpose(x, axes=(0, 2, 1, 3)), shape=(B, T, H * D))
+
+
+def self_attention(x, params, n_head, cache=None, tap=None, rng=None, dropout=0.0):
+    """Causal multi-head attention of a sequence to itself: (B, T, C) -> (B, T, C).
+
+    ``params`` has ``c_attn`` (C, 3 C), which makes queries, keys and values in one
+    product, and ``c_proj`` (C, C), which mixes the heads' results. With a ``cache`` the
+    keys and values of earlier calls are there too. ``tap`` may see, and replace, the
+    weights (B, H, T, S) and the heads' results (B, H, T, D).
+    """
+    T, C = x.shape[1:]
+    qkv = linear(x, params["c_attn"])
+    q = split_heads(qkv[..., :C], n_head)
+    k = split_heads(qkv[..., C : 2 * C], n_head)
+    v = split_heads(qkv[..., 2 * C :], n_head)
+    if cache is not None:
+        k, v = cache.extend(k, v)
+    mask = None if T == 1 else causal_mask(T, k.shape[2])
+    weights = attention_weights(q, k, mask)
+    if tap is not None:
+        weights = tap("attn.weights", weights)
+    heads = ops.matmul(drop(weights, dropout, rng), v)
+    if tap is not None:
+        heads = tap("attn.heads", heads)
+    return drop(linear(merge_heads(heads), params["c_proj"]), dropout, rng)
+
+
+class Cache:
+    """The keys and values of one layer for all positions so far.
+
+    A new token attends to old ones through their keys and values, which do not change
+    when tokens follow: so they are kept, and each step computes one position only. The
+    arrays are allocated once, for ``capacity`` positions. Chapter: generation.
+    """
+
+    def __init__(self, capacity):
+        self.capacity = capacity
+        self.length = 0
+        self.keys = self.values = None
+
+    def extend(self, k, v):  # 2 x (B, H, T, D) -> 2 x (B, H, S, D)
+        """Take in the new positions; returns all so far, as views."""
+        B, H, T, D = k.shape
+        if self.keys is None:
+            self.keys = np.empty((B, H, self.capacity, D), k.dtype)
+            self.values = np.empty((B, H, self.capacity, D), v.dtype)
+        start, self.length = self.length, self.length + T
+        if self.length > self.capacity:
+            raise ValueError(
+                f"the cache holds {self.capacity} positions and cannot take "
+                f"{self.length}: make a new one from the last tokens"
+            )
+        self.keys[:, :, start : self.length] = k
+        self.values[:, :, start : self.length] = v
+        return self.keys[:, :, : self.length], self.values[:, :, : self.length]

@@ -1,0 +1,70 @@
+"""How a gradient becomes a step: AdamW, a schedule, and a limit. Chapter: training."""
+
+import math
+
+import numpy as np
+
+from minigpt import tree
+
+
+def adamw_init(params):
+    """The optimiser's memory: two averages for every parameter, and a step count."""
+    zeros = tree.map(np.zeros_like, params)
+    return {"m": zeros, "v": tree.map(np.zeros_like, params), "step": 0}
+
+
+def adamw_update(
+    params, grads, state, *, lr, betas=(0.9, 0.95), eps=1e-8, weight_decay=0.1
+):
+    """One step of AdamW: ``params`` and ``state`` are changed in place.
+
+    ``m`` averages the gradient and ``v`` its square; both start at zero, which the
+    corrections undo. Decay shrinks matrices only: biases and norms have no reason to
+    be small. Kingma and Ba 2015; Loshchilov and Hutter 2019.
+    """
+    beta1, beta2 = betas
+    state["step"] += 1
+    correction1 = 1.0 - beta1 ** state["step"]
+    correction2 = math.sqrt(1.0 - beta2 ** state["step"])
+
+    def update(w, g, m, v):
+        m *= beta1
+        m += (1.0 - beta1) * g
+        v *= beta2
+        v += (1.0 - beta2) * g * g
+        if w.ndim >= 2:
+            w *= 1.0 - lr * weight_decay
+        denominator = np.sqrt(v)
+        denominator /= correction2
+        denominator += eps
+        w -= (lr / correction1) * m / denominator
+
+    tree.map(update, params, grads, state["m"], state["v"])
+
+
+def cosine_schedule(step, *, steps, lr, min_lr, warmup=0):
+    """The learning rate of update number ``step`` (1 to ``steps``): up in a straight
+    line to ``lr`` over ``warmup`` updates, then down a half cosine to ``min_lr``."""
+    if step <= warmup:
+        return lr * step / warmup
+    done = (step - warmup) / max(1, steps - warmup)
+    return min_lr + (lr - min_lr) * 0.5 * (1.0 + math.cos(math.pi * done))
+
+
+def global_norm(grads):
+    """The length of all gradients seen as one long vector."""
+    squares = [np.vdot(g, g) for g in tree.flatten(grads).values()]
+    return math.sqrt(math.fsum(float(s) for s in squares))
+
+
+def clip(grads, limit):
+    """Shorten the gradient to ``limit`` where it is longer, in place, keeping its
+    direction; returns its length before. Pascanu, Mikolov and Bengio 2013."""
+    norm = global_norm(grads)
+    if limit and norm > limit:
+
+        def shorten(g):
+            g *= limit / norm
+
+        tree.map(shorten, grads)
+    return norm

@@ -1,0 +1,91 @@
+"""One step's batch, split over threads: the same idea as many GPUs.
+
+NumPy lets go of Python's lock while it computes, so threads run side by side. Each
+takes a part of the batch and one thread of BLAS; the gradients are added in the order
+of the parts, so that the same number of workers gives the same bits. Chapter: training.
+"""
+
+import contextlib
+import os
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from minigpt import tree
+from minigpt.autodiff import value_and_grad
+
+SMALL_STEP = 2e8  # floating-point operations under which threads gain nothing
+
+
+def choose_workers(parameters, tokens, batch_size):
+    """How many threads a step deserves, by its size: about 6 operations a parameter and
+    token, one thread for a small step, else one per processor."""
+    if 6.0 * parameters * tokens < SMALL_STEP:
+        return 1
+    return max(1, min(processors(), batch_size))
+
+
+def processors():
+    """How many processors this program may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+@contextlib.contextmanager
+def step_function(loss, workers):
+    """Gives a function like ``value_and_grad(loss)`` that shares the batch of its calls
+    among ``workers`` threads, each with one thread of BLAS.
+
+    It is called ``step(params, ids, targets, cfg, mask=mask, rngs=rngs)`` with one
+    generator for each worker, or None, in ``rngs``. ``loss`` is a mean over the
+    positions that ``mask`` counts, so each part weighs as many as it has of them.
+    """
+    both = value_and_grad(loss)
+    with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(workers) as pool:
+
+        def step(params, ids, targets, cfg, *, mask=None, rngs=None):
+            parts = [slice(p[0], p[-1] + 1) for p in _parts(len(ids), workers)]
+            weights = _weights(targets, mask, parts)
+
+            def run(number):
+                part = parts[number]
+                return both(
+                    params,
+                    ids[part],
+                    targets[part],
+                    cfg,
+                    mask=None if mask is None else mask[part],
+                    rng=rngs[number] if rngs else None,
+                )
+
+            numbers = [n for n in range(len(parts)) if weights[n]]
+            results = list(pool.map(run, numbers))
+            return _weighted_sum(results, [weights[n] for n in numbers])
+
+        yield step
+
+
+def _parts(rows, workers):
+    return [p for p in np.array_split(np.arange(rows), workers) if len(p)]
+
+
+def _weights(targets, mask, parts):
+    counts = [targets[p].size if mask is None else int(mask[p].sum()) for p in parts]
+    return [count / sum(counts) for count in counts]
+
+
+def _weighted_sum(results, weights):
+    """Sum of weight times loss, and of weight times gradient, in the order given."""
+    if len(results) == 1:
+        return results[0]
+    loss = sum(float(value) * w for (value, _), w in zip(results, weights, strict=True))
+
+    def add(*grads):
+        total = grads[0] * weights[0]
+        for g, w in zip(grads[1:], weights[1:], strict=True):
+            total += g * w
+        return total
+
+    return loss, tree.map(add, *(grads for _, grads in results))
