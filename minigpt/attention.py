@@ -91,12 +91,13 @@ class Cache:
         if self.keys is None:
             self.keys = np.empty((B, H, self.capacity, D), k.dtype)
             self.values = np.empty((B, H, self.capacity, D), v.dtype)
-        start, self.length = self.length, self.length + T
-        if self.length > self.capacity:
+        start, stop = self.length, self.length + T
+        if stop > self.capacity:
             raise ValueError(
-                f"the cache holds {self.capacity} positions and cannot take "
-                f"{self.length}: make a new one from the last tokens"
+                f"the cache holds {self.capacity} positions and cannot take {stop}: "
+                "make a new one from the last tokens"
             )
-        self.keys[:, :, start : self.length] = k
-        self.values[:, :, start : self.length] = v
-        return self.keys[:, :, : self.length], self.values[:, :, : self.length]
+        self.keys[:, :, start:stop] = k
+        self.values[:, :, start:stop] = v
+        self.length = stop
+        return self.keys[:, :, :stop], self.values[:, :, :stop]

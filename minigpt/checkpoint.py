@@ -65,16 +65,30 @@ def find(folder):
 
 def read_config(path):
     """The `Config` in a file that `save` wrote."""
-    fields = {f.name for f in dataclasses.fields(Config)}
-    try:
-        config = json.loads(path.read_text("utf-8"))
-        return Config(**{k: v for k, v in config.items() if k in fields})
-    except FileNotFoundError:
+    if not path.exists():
         raise FileNotFoundError(
             f"{path.parent} holds no {path.name}: it is not a folder that save() wrote"
-        ) from None
-    except (json.JSONDecodeError, UnicodeDecodeError, AttributeError) as error:
+        )
+    config = _read_json(path)
+    if config.pop("format", None) != FORMAT:
+        raise ValueError(
+            f"{path} is not a configuration that save() wrote: for GPT-2 in Hugging "
+            "Face's layout there is load_gpt2"
+        )
+    try:
+        return Config(**config)
+    except TypeError as error:
         raise ValueError(f"{path} is not a configuration: {error}") from None
+
+
+def _read_json(path):
+    try:
+        config = json.loads(path.read_text("utf-8"))
+    except ValueError as error:  # no JSON, or no UTF-8
+        raise ValueError(f"{path} is not a configuration: {error}") from None
+    if not isinstance(config, dict):
+        raise ValueError(f"{path} is not a configuration: it holds no names")
+    return config
 
 
 def load_gpt2(path):
@@ -98,21 +112,29 @@ def load_gpt2(path):
 def _gpt2_config(path, flat):
     shape = {name: array.shape for name, array in flat.items()}
     if not {"wte.weight", "wpe.weight"} <= set(shape):
-        raise ValueError("this file holds no GPT-2: wte.weight or wpe.weight is missing")
+        raise ValueError("this file holds no GPT-2: it has no wte.weight or wpe.weight")
+    if not len(shape["wte.weight"]) == len(shape["wpe.weight"]) == 2:
+        raise ValueError("this file holds no GPT-2: its embeddings are no matrices")
     vocab_size, n_embd = shape["wte.weight"]
     layers = {name.split(".")[1] for name in shape if name.startswith("h.")}
-    n_head, eps = n_embd // 64, 1e-5
-    if path.exists():
-        config = json.loads(path.read_text("utf-8"))
-        n_head = config.get("n_head", n_head)
-        eps = config.get("layer_norm_epsilon", eps)
+    config = _read_json(path) if path.exists() else {}
+    curve = config.get("activation_function", "gelu_new")
+    if curve not in ("gelu_new", "gelu_pytorch_tanh"):
+        raise ValueError(
+            f"{path} asks for the activation {curve!r}, and GPT-2's is 'gelu_new'"
+        )
+    if "n_head" not in config and n_embd % 64:
+        raise ValueError(
+            f"heads of 64 channels do not fit into {n_embd}, and there is no n_head in "
+            f"{path}: put the model's config.json there"
+        )
     return Config(
         vocab_size=vocab_size,
         n_ctx=shape["wpe.weight"][0],
         n_embd=n_embd,
         n_layer=len(layers),
-        n_head=n_head,
-        layer_norm_eps=eps,
+        n_head=config.get("n_head", n_embd // 64),
+        layer_norm_eps=config.get("layer_norm_epsilon", 1e-5),
     )
 
 
@@ -154,7 +176,7 @@ def widen(array):
 
 def write_tensors(path, flat, metadata=None):
     """Write named arrays, and strings by name, as one safetensors file."""
-    arrays = {name: np.ascontiguousarray(a) for name, a in flat.items()}
+    arrays = {name: np.asarray(a, order="C") for name, a in flat.items()}
     write(path, to_bytes(arrays, metadata={"format": FORMAT, **(metadata or {})}))
 
 

@@ -6,10 +6,13 @@ the same ids one place further as targets. Chapter: training.
 
 import hashlib
 import os
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+
+from minigpt.checkpoint import write
 
 RAW = "https://raw.githubusercontent.com"
 GPT2 = "https://openaipublic.blob.core.windows.net/gpt-2/encodings/main"
@@ -85,10 +88,8 @@ def fetch(name):
             return _checked(path, source.sha256)
     path = cache_folder() / name
     try:
-        return _checked(_download(source, path), source.sha256)
+        content = _download(source)
     except Exception as error:  # no network has many names
-        if isinstance(error, ValueError) and "sha256" in str(error):
-            raise
         inside = f" (the file {source.member} inside it)" if source.member else ""
         raise OSError(
             f"{name} is not here and could not be downloaded "
@@ -96,6 +97,15 @@ def fetch(name):
             f"elsewhere and put it at {path}, or set MINIGPT_DATA to a folder that "
             f"holds {name}"
         ) from error
+    found = hashlib.sha256(content).hexdigest()
+    if found != source.sha256:
+        raise ValueError(
+            f"what {source.url} gave is not the published {name}: its sha256 is "
+            f"{found} and should be {source.sha256}. It was not kept"
+        )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write(path, content)
+    return path
 
 
 def read(name):
@@ -110,22 +120,16 @@ def cache_folder():
     return Path(pooch.os_cache("minigpt"))
 
 
-def _download(source, path):
+def _download(source):
+    """The bytes of a file, fetched into a folder that is gone afterwards."""
     import pooch
 
     pooch.get_logger().setLevel("WARNING")
     unzip = pooch.Unzip(members=[source.member]) if source.member else None
-    got = pooch.retrieve(
-        source.url,
-        known_hash=None if source.member else f"sha256:{source.sha256}",
-        path=path.parent,
-        fname=path.name + (".zip" if source.member else ""),
-        processor=unzip,
-        progressbar=True,
-    )
-    if source.member:
-        os.replace(got[0], path)
-    return path
+    with tempfile.TemporaryDirectory() as folder:
+        settings = {"path": folder, "processor": unzip, "progressbar": True}
+        got = pooch.retrieve(source.url, known_hash=None, fname="got", **settings)
+        return Path(got[0] if unzip else got).read_bytes()
 
 
 def _checked(path, sha256):

@@ -179,7 +179,12 @@ def sample(p, rng):  # (B, V) -> (B,)
 
 def check_ids(ids, cfg):
     """``ids`` as an integer array of rank 1 or 2 that the model can read."""
-    ids = np.asarray(ids)
+    try:
+        ids = np.asarray(ids)
+    except ValueError:  # lists of different lengths
+        raise ValueError(
+            "the prompts of a batch must be of one length: generate them one by one"
+        ) from None
     if ids.size == 0:
         raise ValueError(
             "the prompt is empty, and a first token must come from somewhere: begin "
@@ -220,4 +225,9 @@ def _whole(value, name, least):
 
 
 def _stop_ids(stop):
-    return [stop] if isinstance(stop, int | np.integer) else list(stop)
+    try:
+        if isinstance(stop, int | np.integer):
+            return [operator.index(stop)]
+        return [operator.index(i) for i in stop]
+    except TypeError:
+        raise ValueError(f"stop is a token id or several, and not {stop!r}") from None

@@ -31,6 +31,7 @@ class Config:
             value = getattr(self, name)
             if not isinstance(value, int | np.integer) or value < 1:
                 raise ValueError(f"{name} must be a whole number from 1, not {value!r}")
+            object.__setattr__(self, name, int(value))  # NumPy's do not go into JSON
         if self.n_embd % self.n_head:
             raise ValueError(
                 f"n_embd={self.n_embd} channels cannot be cut into "
@@ -38,6 +39,10 @@ class Config:
             )
         if not 0.0 <= self.dropout < 1.0:
             raise ValueError(f"dropout must be in [0, 1), not {self.dropout!r}")
+        if not 0.0 < self.layer_norm_eps < 1.0:
+            raise ValueError(
+                f"layer_norm_eps must be between 0 and 1, not {self.layer_norm_eps!r}"
+            )
 
     @classmethod
     def preset(cls, name):
@@ -120,9 +125,15 @@ def gpt(
     "h.0.attn.weights", "h.0.attn.heads", "h.0", …, "ln_f"; what it returns, unless
     None, replaces the array; a dict is filled instead. ``rng`` turns dropout on.
 
-    Raises ``ValueError`` when the positions run past ``cfg.n_ctx``.
+    Raises ``ValueError`` for ids of another rank, and when the positions run past
+    ``cfg.n_ctx``.
     """
     ids = ids if hasattr(ids, "shape") else np.asarray(ids)
+    if len(ids.shape) != 2:
+        raise ValueError(
+            f"the model reads ids of shape (B, T), and these have {tuple(ids.shape)}: "
+            "put one text into a list, [ids]"
+        )
     if start is None:
         start = caches[0].length if caches else 0
     if start + ids.shape[1] > cfg.n_ctx:

@@ -9,8 +9,8 @@ from minigpt import tree
 
 def adamw_init(params):
     """The optimiser's memory: two averages for every parameter, and a step count."""
-    zeros = tree.map(np.zeros_like, params)
-    return {"m": zeros, "v": tree.map(np.zeros_like, params), "step": 0}
+    m, v = tree.map(np.zeros_like, params), tree.map(np.zeros_like, params)
+    return {"m": m, "v": v, "step": 0}
 
 
 def adamw_update(
@@ -59,9 +59,10 @@ def global_norm(grads):
 
 def clip(grads, limit):
     """Shorten the gradient to ``limit`` where it is longer, in place, keeping its
-    direction; returns its length before. Pascanu, Mikolov and Bengio 2013."""
+    direction; returns its length before. Without a limit (0), or when the length is
+    not finite, the gradient stays. Pascanu, Mikolov and Bengio 2013."""
     norm = global_norm(grads)
-    if limit and norm > limit:
+    if limit and limit < norm < math.inf:
 
         def shorten(g):
             g *= limit / norm

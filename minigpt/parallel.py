@@ -51,14 +51,12 @@ def step_function(loss, workers):
 
             def run(number):
                 part = parts[number]
-                return both(
-                    params,
-                    ids[part],
-                    targets[part],
-                    cfg,
-                    mask=None if mask is None else mask[part],
-                    rng=rngs[number] if rngs else None,
-                )
+                settings = {
+                    "mask": None if mask is None else mask[part],
+                    "rng": rngs[number] if rngs else None,
+                }
+                with np.errstate(over="ignore", invalid="ignore"):  # fit looks itself
+                    return both(params, ids[part], targets[part], cfg, **settings)
 
             numbers = [n for n in range(len(parts)) if weights[n]]
             results = list(pool.map(run, numbers))
@@ -73,6 +71,8 @@ def _parts(rows, workers):
 
 def _weights(targets, mask, parts):
     counts = [targets[p].size if mask is None else int(mask[p].sum()) for p in parts]
+    if not any(counts):
+        raise ValueError("the mask of this batch leaves out every position of it")
     return [count / sum(counts) for count in counts]
 
 

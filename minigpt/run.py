@@ -1,4 +1,4 @@
-"""A training run on disk: its history and its checkpoints. Chapter: training.
+"""A training run: what fixes it, what changes, and its folder. Chapter: training.
 
 A checkpoint is one safetensors file with the parameters, the optimiser's averages and,
 as JSON in its metadata, everything else that the next step depends on.
@@ -6,12 +6,85 @@ as JSON in its metadata, everything else that the next step depends on.
 
 import dataclasses
 import json
+import math
+import operator
+import zlib
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
-from minigpt import tree
-from minigpt.checkpoint import read_tensors, save, write, write_tensors
+from minigpt import optim, tree
+from minigpt.checkpoint import read_tensors, report, save, write, write_tensors
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What fixes a run besides its data. Raises ``ValueError`` for the impossible."""
+
+    steps: int
+    batch_size: int
+    lr: float
+    min_lr: float
+    warmup: int
+    weight_decay: float
+    betas: tuple  # how slowly AdamW's two averages forget
+    clip: float  # the longest gradient allowed, 0 for any
+    seed: int
+    data: int  # a checksum, so that a run is resumed on the same data
+
+    def __post_init__(self):
+        for f in dataclasses.fields(self):  # NumPy's numbers do not go into JSON
+            convert = {int: operator.index, float: float}.get(f.type, tuple)
+            try:
+                object.__setattr__(self, f.name, convert(getattr(self, f.name)))
+            except (TypeError, ValueError):
+                self._need(False, f.name, f"of the kind {f.type.__name__}")
+        self._need(self.steps >= 1, "steps", "at least 1")
+        self._need(self.batch_size >= 1, "batch_size", "at least 1")
+        self._need(0 < self.lr < math.inf, "lr", "a positive number")
+        self._need(0 <= self.min_lr <= self.lr, "min_lr", "between 0 and lr")
+        self._need(0 <= self.warmup <= self.steps, "warmup", "between 0 and steps")
+        self._need(0 <= self.weight_decay < math.inf, "weight_decay", "0 or more")
+        two = len(self.betas) == 2 and all(0 <= b < 1 for b in self.betas)
+        self._need(two, "betas", "two numbers in [0, 1)")
+        self._need(self.clip >= 0, "clip", "0 (no limit) or more")
+        self._need(self.seed >= 0, "seed", "a whole number from 0")
+
+    def _need(self, condition, name, what):
+        if not condition:
+            value = getattr(self, name)
+            raise ValueError(f"{name} must be {what}, and it is {value!r}")
+
+
+@dataclass
+class State:
+    """What changes during a run, and a checkpoint therefore holds."""
+
+    params: dict
+    optimizer: dict
+    rng: np.random.Generator  # chooses the batches
+    workers: int
+    step: int = 0
+    best: float = math.inf  # the least validation loss so far
+    losses: list = field(default_factory=list)  # since the last record
+    seconds: float = 0.0
+
+    @classmethod
+    def fresh(cls, params, seed, workers):
+        """The state before the first step, with a copy of ``params``."""
+        params = tree.map(np.array, params)
+        rng = np.random.default_rng(seed)
+        return cls(params, optim.adamw_init(params), rng, workers)
+
+
+def checksum(data):
+    """A number that differs for other ids, and for ids cut into other texts."""
+    texts = data if isinstance(data, list) else [data]
+    total = zlib.crc32(np.array([len(text) for text in texts], np.int64))
+    for text in texts:
+        total = zlib.crc32(np.ascontiguousarray(text, np.int64), total)
+    return total
 
 
 class Run:
@@ -20,7 +93,7 @@ class Run:
     def __init__(self, folder, cfg, settings, keep):
         self.folder = None if folder is None else Path(folder)
         self.cfg = cfg
-        self.keep = keep
+        self.keep = max(1, keep)
         self.fixed = {
             "config": dataclasses.asdict(cfg),
             "settings": json.loads(json.dumps(dataclasses.asdict(settings))),
@@ -39,11 +112,14 @@ class Run:
             return []
         self.folder.mkdir(parents=True, exist_ok=True)
         checkpoints = self._checkpoints()
-        if checkpoints and not resume:
+        occupied = checkpoints or (self.folder / "model.safetensors").exists()
+        if occupied and not (resume and checkpoints):
             raise ValueError(
-                f"{self.folder} holds a run already: pass resume=True to go on with "
-                "it, or choose another folder"
+                f"{self.folder} holds a run or a model already: choose another folder, "
+                "or go on with a run that left a checkpoint by resume=True"
             )
+        for unfinished in self.folder.glob(".checkpoint-*.tmp"):  # of a killed run
+            unfinished.unlink()
         if checkpoints:
             self._restore(state, checkpoints[-1], workers)
         history = [r for r in self._history() if r["step"] <= state.step]
@@ -61,7 +137,6 @@ class Run:
         """Write all of ``state``, then remove the checkpoints that are too old."""
         if self.folder is None:
             return
-        moments = {name: state.optimizer[name] for name in ("m", "v")}
         rest = {
             "step": state.step,
             "updates": state.optimizer["step"],
@@ -73,10 +148,10 @@ class Run:
         }
         write_tensors(
             self.folder / f"checkpoint-{state.step:08d}.safetensors",
-            tree.flatten({"params": state.params, **moments}),
+            tree.flatten(_trees(state)),
             {"state": json.dumps(rest), "fixed": json.dumps(self.fixed)},
         )
-        for path in self._checkpoints()[: -max(1, self.keep)]:
+        for path in self._checkpoints()[: -self.keep]:
             path.unlink()
 
     def save_best(self, params):
@@ -101,11 +176,14 @@ class Run:
         flat, metadata = read_tensors(path)
         self._compare(json.loads(metadata["fixed"]))
         rest = json.loads(metadata["state"])
-        trees = tree.unflatten(flat)
-        state.params = trees["params"]
+        like = _trees(state)
+        expected = {name: a.shape for name, a in tree.flatten(like).items()}
+        problems = report(expected, {name: a.shape for name, a in flat.items()})
+        if problems:
+            raise ValueError(f"{path} is of other parameters:\n" + "\n".join(problems))
+        trees = tree.map_named(lambda name, _: flat[name], like)
+        state.params = trees.pop("params")
         state.optimizer = {**trees, "step": rest["updates"]}
-        del state.optimizer["params"]
-        state.rng = np.random.default_rng()
         state.rng.bit_generator.state = rest["rng"]
         state.workers = workers or rest["workers"]
         for name in ("step", "best", "losses", "seconds"):
@@ -114,9 +192,15 @@ class Run:
     def _compare(self, saved):
         for kind, now in self.fixed.items():
             for name, value in now.items():
-                if saved[kind][name] != value:
+                if saved[kind].get(name) != value:
                     raise ValueError(
-                        f"{self.folder} was trained with {name}={saved[kind][name]!r}, "
-                        f"and now it is {value!r}: resume with the same, or begin in "
-                        "another folder"
+                        f"{self.folder} was trained with "
+                        f"{name}={saved[kind].get(name)!r}, and now it is {value!r}: "
+                        "resume with the same, or begin in another folder"
                     )
+
+
+def _trees(state):
+    """The trees of arrays that a checkpoint holds."""
+    moments = {name: state.optimizer[name] for name in ("m", "v")}
+    return {"params": state.params, **moments}

@@ -16,6 +16,8 @@ class Traced:
     `minigpt.ops` computes with it, and so do + - * / @ and [], which ops attaches.
     """
 
+    ufuncs = {}  # what NumPy calls for ``array + traced``, and what stands in for it
+
     def __init__(self, value, tape, index):
         self.value, self.tape, self.index = value, tape, index
 
@@ -30,6 +32,8 @@ class Traced:
         return f"Traced(shape={self.shape}, dtype={self.dtype})"
 
     def __array_ufunc__(self, ufunc, method, *inputs, **settings):
+        if ufunc in self.ufuncs and method == "__call__" and not settings:
+            return self.ufuncs[ufunc](*inputs)
         _refuse(f"np.{ufunc.__name__}")
 
     def __array_function__(self, function, types, args, settings):
@@ -42,7 +46,18 @@ class Traced:
         _refuse("a branch, loop, comparison or conversion to a number")
 
     __bool__ = __float__ = __int__ = __index__ = __len__ = __iter__ = _needs_value
-    __lt__ = __le__ = __gt__ = __ge__ = _needs_value
+    __lt__ = __le__ = __gt__ = __ge__ = __eq__ = __ne__ = _needs_value
+    __hash__ = None
+
+    def _no_operator(self, *_):
+        _refuse("an operator other than + - * @ [] and division by a plain number")
+
+    __pow__ = __rpow__ = __rtruediv__ = __abs__ = _no_operator
+
+    def __getattr__(self, name):
+        raise AttributeError(
+            f"a traced array has no {name!r}: look in minigpt.ops for the function"
+        )
 
 
 def _refuse(what):
@@ -60,7 +75,7 @@ class Outline(NamedTuple):
 
 
 class Part(NamedTuple):
-    """A gradient that is zero but for ``values`` at ``key`` of an array of ``shape``."""
+    """A gradient of ``shape`` that is zero but for ``values`` at ``key``."""
 
     shape: tuple
     key: Any
@@ -124,7 +139,7 @@ class Tape:
             parents.append(a.index if traced else None)
         y = self._traced(primitive.forward(*values, **settings))
         kept = [
-            a if keep or a is None else Outline(a.shape, a.dtype)
+            a if keep or a is None else Outline(np.shape(a), getattr(a, "dtype", None))
             for a, keep in zip([y.value, *values], primitive.keeps, strict=False)
         ]
         self.records.append(Record(primitive, kept, settings, parents, y.index))
@@ -140,6 +155,11 @@ class Tape:
             dy = gradients.pop(index)
             if dy is None:  # the loss does not depend on this result
                 continue
+            if primitive.rule is None:
+                raise ValueError(
+                    f"{primitive.__name__} has no derivative rule: write one under it "
+                    f"with @{primitive.__name__}.vjp"
+                )
             rules = primitive.rule(*kept, **settings)
             for position, parent in enumerate(parents):
                 if parent is None:

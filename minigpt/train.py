@@ -1,10 +1,8 @@
 """Training: take a batch, find the gradient, make a step; often. Chapter: training."""
 
-import dataclasses
 import math
 import time
-import zlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 from tqdm import tqdm
@@ -12,54 +10,9 @@ from tqdm import tqdm
 from minigpt import data, optim, parallel, tree
 from minigpt.checkpoint import save
 from minigpt.loss import next_token_loss
-from minigpt.run import Run
+from minigpt.run import Run, Settings, State, checksum
 
 EVAL_BATCHES = 20  # how many batches of the validation data are looked at
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What fixes a run besides its data. Raises ``ValueError`` for the impossible."""
-
-    steps: int
-    batch_size: int
-    lr: float
-    min_lr: float
-    warmup: int
-    weight_decay: float
-    betas: tuple
-    clip: float  # the longest gradient allowed, 0 for any
-    seed: int
-    data: int  # a checksum, so that a run is resumed on the same data
-
-    def __post_init__(self):
-        def need(condition, name, what):
-            if not condition:
-                value = getattr(self, name)
-                raise ValueError(f"{name} must be {what}, and it is {value!r}")
-
-        need(self.steps >= 1, "steps", "at least 1")
-        need(self.batch_size >= 1, "batch_size", "at least 1")
-        need(0 < self.lr < math.inf, "lr", "a positive number")
-        need(0 <= self.min_lr <= self.lr, "min_lr", "between 0 and lr")
-        need(0 <= self.warmup <= self.steps, "warmup", "between 0 and steps")
-        need(self.weight_decay >= 0, "weight_decay", "0 or more")
-        need(all(0 <= b < 1 for b in self.betas), "betas", "two numbers in [0, 1)")
-        need(self.clip >= 0, "clip", "0 (no limit) or more")
-
-
-@dataclass
-class State:
-    """What changes during a run, and a checkpoint therefore holds."""
-
-    params: dict
-    optimizer: dict
-    rng: np.random.Generator  # chooses the batches
-    workers: int
-    step: int = 0
-    best: float = math.inf  # the least validation loss so far
-    losses: list = field(default_factory=list)  # since the last record
-    seconds: float = 0.0
 
 
 @dataclass
@@ -118,21 +71,18 @@ def fit(
     """
     train = data.check(train, cfg)
     val = None if val is None else data.check(val, cfg, "val")
-    min_lr = lr / 10 if min_lr is None else min_lr
     settings = Settings(
-        *(steps, batch_size, lr, min_lr, warmup, weight_decay),
-        *(tuple(betas), clip or 0.0, seed, _checksum(train)),
+        *(steps, batch_size, lr, lr / 10 if min_lr is None else min_lr, warmup),
+        *(weight_decay, betas, clip or 0.0, seed, checksum(train)),
     )
-    state = State(
-        params=tree.map(np.array, params),
-        optimizer=optim.adamw_init(params),
-        rng=np.random.default_rng(seed),
-        workers=workers or _choose_workers(params, train, cfg, batch_size),
-    )
+    workers_now = workers or _choose_workers(params, train, cfg, batch_size)
+    state = State.fresh(params, seed, workers_now)
     run = Run(out, cfg, settings, keep)
     history = run.open(state, resume, workers)
-    eval_every, save_every = (n or max(1, steps // 10) for n in (eval_every, save_every))
+    tenth = max(1, steps // 10)
+    eval_every, save_every = eval_every or tenth, save_every or tenth
     with (
+        np.errstate(over="ignore", invalid="ignore"),  # a sentence says more
         parallel.step_function(loss, state.workers) as gradient,
         tqdm(total=steps, initial=state.step, disable=not progress) as bar,
     ):
@@ -142,19 +92,18 @@ def fit(
             evaluating = val is not None and (state.step % eval_every == 0 or last)
             if evaluating:
                 value = evaluate(state.params, cfg, val, batch_size, loss=loss)
-                record["val_loss"] = value
+                record["val_loss"] = _finite(value, record, "validation loss")
                 if value < state.best:
                     state.best = value
                     run.save_best(state.params)
+            if sampler is not None and (evaluating or last):
+                record["sample"] = sampler(state.params)
             if evaluating or last or state.step % max(1, steps // 100) == 0:
                 record["loss"] = float(np.mean(state.losses))
                 state.losses = []
-                if sampler is not None and (evaluating or last):
-                    record["sample"] = sampler(state.params)
-                    bar.write(f"step {state.step}: {record['sample']}")
                 history.append(record)
                 run.append(record)
-                bar.set_postfix(_shown(record))
+                _show(record, bar)
                 if callback is not None:
                     callback(record)
             if last or state.step % save_every == 0:
@@ -179,18 +128,14 @@ def update(state, cfg, train, settings, gradient):
     ids, targets, mask = draw(train, cfg, settings.batch_size, state.rng)
     rngs = None
     if cfg.dropout:
-        rngs = [
-            np.random.default_rng([settings.seed, step, worker])
-            for worker in range(state.workers)
-        ]
+        seeds = [[settings.seed, step, worker] for worker in range(state.workers)]
+        rngs = [np.random.default_rng(seed) for seed in seeds]
     value, grads = gradient(state.params, ids, targets, cfg, mask=mask, rngs=rngs)
     norm = optim.clip(grads, settings.clip)
-    if not (math.isfinite(value) and math.isfinite(norm)):
-        raise FloatingPointError(
-            f"at step {step} the loss is {float(value)} and the gradient's length "
-            f"{norm}, with a learning rate of {lr:.2g}: try a lower lr, a longer warmup "
-            "or a smaller clip, and look at the data of this step"
-        )
+    record = {"step": step, "loss": float(value), "val_loss": None}
+    record |= {"lr": lr, "grad_norm": norm}
+    _finite(record["loss"], record, "loss")
+    _finite(norm, record, "length of the gradient")
     optim.adamw_update(
         state.params,
         grads,
@@ -200,16 +145,19 @@ def update(state, cfg, train, settings, gradient):
         weight_decay=settings.weight_decay,
     )
     state.step = step
-    state.losses.append(float(value))
+    state.losses.append(record["loss"])
     state.seconds += time.perf_counter() - started
-    return {
-        "step": step,
-        "loss": float(value),
-        "val_loss": None,
-        "lr": lr,
-        "grad_norm": norm,
-        "seconds": round(state.seconds, 3),
-    }
+    return record | {"seconds": round(state.seconds, 3)}
+
+
+def _finite(value, record, name):
+    if not math.isfinite(value):
+        raise FloatingPointError(
+            f"at step {record['step']} the {name} is {value}, with a learning rate of "
+            f"{record['lr']:.2g}: try a lower lr, a longer warmup or a smaller clip, "
+            "and look at the data and the parameters"
+        )
+    return value
 
 
 def draw(train, cfg, batch_size, rng):
@@ -243,14 +191,10 @@ def _choose_workers(params, train, cfg, batch_size):
     return parallel.choose_workers(tree.size(params), batch_size * length, batch_size)
 
 
-def _checksum(train):
-    texts = train if isinstance(train, list) else [train]
-    checksum = 0
-    for text in texts:
-        checksum = zlib.crc32(np.ascontiguousarray(text, np.int64), checksum)
-    return checksum
-
-
-def _shown(record):
-    names = ("loss", "val_loss", "lr")
-    return {name: f"{record[name]:.3g}" for name in names if record[name] is not None}
+def _show(record, bar):
+    if bar.disable:
+        return
+    names = [n for n in ("loss", "val_loss", "lr") if record[n] is not None]
+    bar.set_postfix({name: f"{record[name]:.3g}" for name in names})
+    if "sample" in record:
+        bar.write(f"step {record['step']}: {record['sample']}")

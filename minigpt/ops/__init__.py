@@ -8,6 +8,8 @@ Shapes: B batch, T time (tokens), S positions seen, C channels, H heads, D head 
 V vocabulary. Chapter: backpropagation derives every rule.
 """
 
+import numpy as np
+
 from minigpt.autodiff import Traced
 from minigpt.ops.arithmetic import add, linear, matmul, multiply, sum
 from minigpt.ops.namespace import array_namespace
@@ -28,3 +30,6 @@ Traced.__truediv__ = lambda self, number: multiply(self, 1.0 / number)
 Traced.__matmul__ = lambda self, other: matmul(self, other)
 Traced.__rmatmul__ = lambda self, other: matmul(other, self)
 Traced.__getitem__ = lambda self, key: getitem(self, key=key)
+Traced.ufuncs |= {np.add: add, np.multiply: multiply, np.matmul: matmul}
+Traced.ufuncs[np.subtract] = lambda a, b: add(a, -b)
+Traced.ufuncs[np.true_divide] = lambda a, number: multiply(a, 1.0 / number)

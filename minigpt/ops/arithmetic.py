@@ -22,9 +22,8 @@ def add(a, b, /):  # (…), (…) -> (…), broadcast
 
 
 @add.vjp
-def add_vjp(_y, a, b):
-    shape_a, shape_b = np.shape(a), np.shape(b)
-    return lambda dy: unbroadcast(dy, shape_a), lambda dy: unbroadcast(dy, shape_b)
+def add_vjp(_y, _a, _b):
+    return lambda dy: unbroadcast(dy, _a.shape), lambda dy: unbroadcast(dy, _b.shape)
 
 
 @Primitive
@@ -59,15 +58,15 @@ def sum_vjp(_y, _x, *, axis=None):
 
 @Primitive
 def matmul(a, b, /):  # (…, T, D), (…, D, S) -> (…, T, S)
-    """Matrix products over equal leading axes."""
+    """Matrix products; leading axes are broadcast."""
     return a @ b
 
 
 @matmul.vjp
 def matmul_vjp(_y, a, b):
     return (
-        lambda dy: dy @ np.swapaxes(b, -1, -2),
-        lambda dy: np.swapaxes(a, -1, -2) @ dy,
+        lambda dy: unbroadcast(dy @ np.swapaxes(b, -1, -2), a.shape),
+        lambda dy: unbroadcast(np.swapaxes(a, -1, -2) @ dy, b.shape),
     )
 
 

@@ -11,7 +11,7 @@ from minigpt.ops.namespace import array_namespace
 @Primitive
 def relu(x, /):
     """``max(x, 0)``."""
-    return array_namespace(x).where(x > 0, x, 0.0 * x)
+    return array_namespace(x).maximum(x, 0.0)
 
 
 @relu.vjp

@@ -27,7 +27,13 @@ def embed_vjp(_y, _table, ids):
 
 @Primitive
 def getitem(x, /, *, key):  # (…) -> (…)
-    """``x[key]`` for numbers, slices and ellipsis."""
+    """``x[key]`` for numbers, slices, None and ellipsis; ids go to `embed`."""
+    for part in key if isinstance(key, tuple) else (key,):
+        if not isinstance(part, int | np.integer | slice | type(None) | type(...)):
+            raise TypeError(
+                f"[] of a traced array got a {type(part).__name__}, and takes whole "
+                "numbers, slices, None and ...: rows by their ids come from ops.embed"
+            )
     return x[key]
 
 

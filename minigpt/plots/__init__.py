@@ -19,6 +19,7 @@ from minigpt.plots.mpl import show, style
 from minigpt.plots.picture import Picture, row
 from minigpt.plots.pieces import shapes, tokens
 from minigpt.plots.scene import piece
+from minigpt.plots.source import show_source
 
 __all__ = [
     "Picture",
@@ -33,6 +34,7 @@ __all__ = [
     "scatter",
     "shapes",
     "show",
+    "show_source",
     "style",
     "tokens",
 ]
