@@ -1,6 +1,6 @@
 """The words of the small world, and the forms that each one takes in a sentence.
 
-A sentence of `minigpt.tales_plot` is written with slots: `{K}` is the kid's name,
+A sentence of `minigpt.tales.plot` is written with slots: `{K}` is the kid's name,
 `{K.his}` "his" or "her" as the name requires, `{x.a}` the thing's colour with its
 article. This module says which words may fill a slot, and how they look there.
 """

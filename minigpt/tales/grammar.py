@@ -13,9 +13,9 @@ from functools import cached_property
 from itertools import accumulate
 from typing import NamedTuple
 
-from minigpt.tales_plot import steps
-from minigpt.tales_state import State
-from minigpt.tales_words import POOLS, Lexicon, fillers
+from minigpt.tales.lexicon import POOLS, Lexicon, fillers
+from minigpt.tales.plot import steps
+from minigpt.tales.state import State
 
 SLOT = re.compile(r"\{(\w)(?:\.(\w+))?\}")
 

@@ -4,8 +4,8 @@ Everything here is forced by what came before: who is sad, where the kite is now
 colour it was. It is what a model gets right only by looking back.
 """
 
-from minigpt.tales_state import Step, fill, share, whereabouts
-from minigpt.tales_words import PEOPLE
+from minigpt.tales.lexicon import PEOPLE
+from minigpt.tales.state import Step, fill, share, whereabouts
 
 
 def mood(state):

@@ -8,8 +8,8 @@ import re
 from functools import cache
 from typing import NamedTuple
 
-from minigpt.tales_grammar import SLOT
-from minigpt.tales_words import POOLS, pattern
+from minigpt.tales.grammar import SLOT
+from minigpt.tales.lexicon import POOLS, pattern
 
 
 class Fault(NamedTuple):

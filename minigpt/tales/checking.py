@@ -8,9 +8,9 @@ reading is the one that assumes the fewest mistakes, and it tells what they are.
 import re
 from functools import lru_cache
 
-from minigpt.tales_reading import read, sentences, shape
-from minigpt.tales_state import LONGEST, SHORTEST, whereabouts
-from minigpt.tales_words import FORMS, POOLS
+from minigpt.tales.lexicon import FORMS, POOLS
+from minigpt.tales.reading import read, sentences, shape
+from minigpt.tales.state import LONGEST, SHORTEST, whereabouts
 
 BEAM = 20  # readings that are followed side by side
 MISPLACED = 2.5  # what a sentence out of place costs, in wrong words

@@ -18,11 +18,11 @@ from functools import cache
 
 import numpy as np
 
-from minigpt.tales_check import problems
-from minigpt.tales_check import vocabulary as words
-from minigpt.tales_grammar import Grammar
-from minigpt.tales_reading import parses, sentences
-from minigpt.tales_words import PEOPLE
+from minigpt.tales.checking import problems
+from minigpt.tales.checking import vocabulary as words
+from minigpt.tales.grammar import Grammar
+from minigpt.tales.lexicon import PEOPLE
+from minigpt.tales.reading import parses, sentences
 
 __all__ = ["Report", "Story", "check", "entropy", "facts", "floor", "log_prob"]
 __all__ += ["longest", "sentences", "story", "vocabulary", "world"]

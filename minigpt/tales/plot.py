@@ -2,12 +2,12 @@
 
 A tale is a walk. Each step tells one sentence, chosen among those that the state of
 the world allows: only somebody who holds the kite can give it away, lose it or hide
-it. `minigpt.tales_grammar` samples these walks, sums over them and reads texts by them.
+it. `minigpt.tales.grammar` samples these walks, sums over them and reads texts by them.
 """
 
-from minigpt.tales_ending import ENDINGS, ending, mood
-from minigpt.tales_state import LONGEST, Step, fill, introduce, share, whereabouts
-from minigpt.tales_words import PEOPLE
+from minigpt.tales.ending import ENDINGS, ending, mood
+from minigpt.tales.lexicon import PEOPLE
+from minigpt.tales.state import LONGEST, Step, fill, introduce, share, whereabouts
 
 PLACES = "PQR"  # the slots of the places, in the order in which a tale needs them
 FRIEND = {"K": "A", "A": "K"}  # a child meets an animal, and an animal a child

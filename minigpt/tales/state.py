@@ -1,12 +1,12 @@
 """The state of a tale, and the small tools with which its sentences are written.
 
-`minigpt.tales_plot` tells how a tale goes on from a state, `minigpt.tales_ending` how
-it ends; both write their sentences with the slots of `minigpt.tales_words`.
+`minigpt.tales.plot` tells how a tale goes on from a state, `minigpt.tales.ending` how
+it ends; both write their sentences with the slots of `minigpt.tales.lexicon`.
 """
 
 from typing import NamedTuple
 
-from minigpt.tales_words import PEOPLE
+from minigpt.tales.lexicon import PEOPLE
 
 SHORTEST, LONGEST = 4, 8  # sentences in a tale
 
