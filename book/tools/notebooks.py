@@ -182,7 +182,11 @@ def problems(notebook) -> list[str]:
 def machine_paths(text: str) -> list[str]:
     """Return the paths in `text` that name a folder of one machine."""
     homes = {str(ROOT), str(Path.home()), sys.prefix}
-    known = [home for home in homes if len(home) > 1 and home + "/" in text]
+    known = [
+        home
+        for home in homes
+        if len(home) > 1 and re.search(re.escape(home) + r"(?![\w.-])", text)
+    ]
     general = r"(?:/home/|/Users/|/root/|/tmp/|[A-Z]:\\\\+Users\\\\+)[\w.-]+"
     return sorted({*known, *re.findall(general, text)})
 
