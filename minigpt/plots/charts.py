@@ -74,10 +74,11 @@ def curves(
 
 
 def _name_ends(scene: Scene, x: float, ends: Sequence[tuple], lowest: float) -> None:
-    """The lines' names beside their ends at `x`, apart enough to be read."""
+    """The lines' names beside their ends at `x`, apart enough to be read; a short bar
+    shows the colour, since a dot would look like one more point of the curve."""
     heights = _apart([e[1] for e in ends], 14, 20, lowest)
     for (name, _, colour), height in zip(ends, heights, strict=True):
-        scene.dot(x + 9, height, 3.2, fill=colour)
+        scene.rect(x + 5, height - 1.5, 8, 3, r=1.5, fill=colour)
         scene.text(x + 16, height, name, SMALL)
 
 
