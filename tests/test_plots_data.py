@@ -108,6 +108,18 @@ def test_names_at_the_ends_of_curves_stand_apart():
     assert min(np.diff(np.sort(ends))) >= 13.9
 
 
+def test_a_bar_in_the_curves_colour_stands_beside_its_name():
+    picture = plots.curves({"up": [1, 2], "down": [2, 1]}, "a", markers=True)
+    rects = drawn(picture, "rect")
+    dots = [r for r in rects if r.get("width") == r.get("height")]
+    bars = {float(r.get("y")): r.get("fill") for r in rects if r not in dots}
+    names = {t.text: float(t.get("y")) for t in drawn(picture, "text")}
+    colours = [p.get("stroke") for p in drawn(picture, "path")][-2:]
+    for name, colour in zip(("up", "down"), colours, strict=True):
+        assert bars[min(bars, key=lambda y: abs(y - names[name]))] == colour
+    assert len(dots) == 4  # the data, and not one point more
+
+
 def test_a_curve_that_breaks_off_is_named_where_it_ends():
     picture = plots.curves({"whole": [1] * 9, "broken": [3, 2] + [np.nan] * 7}, "a")
     x = {t.text: float(t.get("x")) for t in drawn(picture, "text")}
