@@ -143,6 +143,8 @@ def assemble(flat, cfg):
     expected = {name: a.shape for name, a in tree.flatten(_outline(cfg)).items()}
     if "lm_head.weight" in flat:
         expected["lm_head.weight"] = (cfg.vocab_size, cfg.n_embd)
+    if "head.weight" in flat:  # a classifier's, with a row for each of its labels
+        expected["head.weight"] = (len(flat["head.weight"]), cfg.n_embd)
     problems = report(expected, {name: a.shape for name, a in flat.items()})
     if problems:
         raise ValueError("the weights do not fit the model:\n" + "\n".join(problems))

@@ -145,6 +145,28 @@ def _checked(path, sha256):
 # ---------------------------------------------------------------- batches
 
 
+@dataclass(frozen=True, eq=False)
+class Example:
+    """A text's ids (N,) of which only a part is learned: ``counts`` (N - 1,) is True
+    for the predictions that count. Reads like an array of ids. Chapter: fine-tuning."""
+
+    ids: np.ndarray
+    counts: np.ndarray
+
+    def __post_init__(self):
+        if np.shape(self.counts) != (len(self) - 1,) or not np.any(self.counts):
+            raise ValueError(
+                f"{len(self)} ids make {len(self) - 1} predictions, of which at least "
+                f"one must count, and counts are {np.asarray(self.counts).tolist()}"
+            )
+
+    def __len__(self):
+        return len(self.ids)
+
+    def __array__(self, dtype=None, copy=None):
+        return np.array(self.ids, dtype)
+
+
 def wrap(tok, texts):
     """Each text's ids between two end tokens, so that a model learns how texts begin
     (from an end) and that they end."""
@@ -171,11 +193,11 @@ def padded(texts):  # list of (N_i,) -> 3 of (B, T)
     The shorter are filled up with zeros that the mask leaves out of the loss; they
     stand at the end, where the causal mask keeps every real token from seeing them.
     """
-    lengths = np.array([len(text) for text in texts])
-    table = np.zeros((len(texts), lengths.max()), np.int64)
-    for row, text in zip(table, texts, strict=True):
+    table = np.zeros((len(texts), max(map(len, texts))), np.int64)
+    mask = np.zeros(table[:, 1:].shape, bool)
+    for row, counts, text in zip(table, mask, texts, strict=True):
         row[: len(text)] = text
-    mask = np.arange(1, lengths.max()) < lengths[:, None]
+        counts[: len(text) - 1] = getattr(text, "counts", True)
     return table[:, :-1], table[:, 1:], mask
 
 
@@ -193,7 +215,7 @@ def split(data, share=0.1):
 
 
 def check(data, cfg, name="train"):
-    """``data`` as ids (N,) or as a list of ids, in the form that training reads.
+    """``data`` as ids (N,) or as a list of ids or examples, as training reads them.
 
     Raises ``ValueError`` for what the model cannot learn from: nothing, too little,
     texts longer than its context, ids outside of its vocabulary.
@@ -222,4 +244,7 @@ def check(data, cfg, name="train"):
             f"{name} holds the id {low if low < 0 else high}, outside of the model's "
             f"vocabulary of {cfg.vocab_size}"
         )
-    return texts if whole else texts[0]
+    if not whole:
+        return texts[0]
+    pairs = zip(data, texts, strict=True)
+    return [given if isinstance(given, Example) else ids for given, ids in pairs]

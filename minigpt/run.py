@@ -16,6 +16,7 @@ import numpy as np
 
 from minigpt import optim, tree
 from minigpt.checkpoint import read_tensors, report, save, write, write_tensors
+from minigpt.data import Example
 
 
 @dataclass(frozen=True)
@@ -79,11 +80,14 @@ class State:
 
 
 def checksum(data):
-    """A number that differs for other ids, and for ids cut into other texts."""
+    """A number that differs for other ids, for ids cut into other texts, and where
+    other predictions count."""
     texts = data if isinstance(data, list) else [data]
     total = zlib.crc32(np.array([len(text) for text in texts], np.int64))
     for text in texts:
         total = zlib.crc32(np.ascontiguousarray(text, np.int64), total)
+        if isinstance(text, Example):
+            total = zlib.crc32(np.ascontiguousarray(text.counts, bool), total)
     return total
 
 

@@ -52,8 +52,9 @@ def fit(
     """Train a copy of ``params`` for ``steps`` updates; returns a `Result`.
 
     ``train`` and ``val`` are ids (N,), of which random windows are read, or lists of
-    ids, of which whole texts are, padded and masked. The learning rate rises to ``lr``
-    over ``warmup`` updates, then falls to ``min_lr`` (a tenth of ``lr``) on a cosine.
+    ids, of which whole texts are, padded and masked; of a `data.Example` only what
+    counts is learned. The learning rate rises to ``lr`` over ``warmup`` updates, then
+    falls to ``min_lr`` (a tenth of ``lr``) on a cosine.
 
     The history has about a hundred records: step, loss (nats, mean since the last
     record), val_loss (every ``eval_every`` steps, a tenth of all, and at the end, else

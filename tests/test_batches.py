@@ -59,6 +59,29 @@ def test_padding_does_not_change_the_loss():
     )
 
 
+def test_of_an_example_only_what_counts():
+    example = data.Example(TEXTS[2], np.array([False, False, True, False]))
+    assert len(example) == 5 and np.asarray(example).tolist() == TEXTS[2].tolist()
+    inputs, targets, mask = data.padded([TEXTS[0], example])
+    assert inputs.tolist() == [[1, 2, 3, 0], [6, 7, 8, 9]]
+    assert targets.tolist() == [[2, 3, 0, 0], [7, 8, 9, 10]]
+    assert mask.tolist() == [[1, 1, 0, 0], [0, 0, 1, 0]]
+    plain, same = data.check([TEXTS[0].tolist(), example], CFG)
+    assert same is example and plain.tolist() == [1, 2, 3]
+
+
+def test_a_run_knows_what_counted():
+    ids, counts = TEXTS[0], np.array([[True, False], [False, True], [True, True]])
+    sums = {mg.run.checksum([data.Example(ids, row)]) for row in counts}
+    assert len(sums | {mg.run.checksum([ids])}) == 4
+
+
+@pytest.mark.parametrize("counts", [[True], [True] * 3, [False] * 2, []])
+def test_counts_that_do_not_fit_get_a_sentence(counts):
+    with pytest.raises(ValueError, match="3 ids make 2 predictions"):
+        data.Example(TEXTS[0], np.array(counts, bool))
+
+
 def test_random_texts_draw_all_of_them():
     ids, _, mask = data.random_texts(TEXTS, 300, np.random.default_rng(0))
     assert ids.shape == mask.shape == (300, 4)
