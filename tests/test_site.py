@@ -135,6 +135,7 @@ def test_solutions_are_folded_with_their_cells(pages):
         (r"\boldsymbol{x}\mathbb{1}", "\U0001d499"),
         (r"\mathbb{1}", "\U0001d7d9"),
         (r"x_{<t}", "<mo>&lt;</mo>"),
+        (r"-\infty", "<mi>∞</mi>"),
     ],
 )
 def test_equations_keep_to_what_browsers_draw(latex, mathml):

@@ -68,6 +68,8 @@ def mend(element: ElementTree.Element, display: str) -> None:
         element.tag = "mi"  # a name such as softmax is no infix operator
     if element.tag == "mo" and text == "/":
         element.attrib.update(lspace="0", rspace="0")  # C/H, as TeX sets it
+    if element.tag == "mo" and text == "∞":
+        element.tag = "mi"  # a number, so that the sign before it stands close
     if element.get("width") == "negativethinmathspace":
         element.set("width", "-0.167em")
     if element.tag == "msub" and display == "block" and element[0].text in LIMITED:

@@ -16,6 +16,7 @@ from minigpt.plots.charts import bars, curves, scatter
 from minigpt.plots.matrices import heatmap, heatmaps
 from minigpt.plots.model import model_map
 from minigpt.plots.mpl import show, style
+from minigpt.plots.order import chapter_map
 from minigpt.plots.picture import Picture, row
 from minigpt.plots.pieces import shapes, tokens
 from minigpt.plots.scene import piece
@@ -25,6 +26,7 @@ __all__ = [
     "Picture",
     "arcs",
     "bars",
+    "chapter_map",
     "curves",
     "heatmap",
     "heatmaps",
