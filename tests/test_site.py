@@ -199,3 +199,13 @@ def test_mistakes_in_a_page_stop_the_build(tmp_path):
     assert result.returncode != 0
     for complaint in MISTAKES.values():
         assert complaint in result.stdout + result.stderr
+
+
+def test_a_stop_stays_with_the_equation_before_it(pages):
+    held, stops = 0, "[.,;:!?)\u2019\u201d]"
+    for name, page in pages.items():
+        for paragraph in re.findall(r"<p>.*?</p>", page.text, re.S):
+            held += paragraph.count('class="together"')
+            alone = re.search(rf"</math></span>{stops}+(?!</span>|{stops})", paragraph)
+            assert not alone, f"{name}: {paragraph[:200]}"
+    assert held > 100

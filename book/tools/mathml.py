@@ -38,6 +38,7 @@ BOLD = {
 NAME = "[A-Za-z][A-Za-z\u2009]+"
 LIMITED = ("max", "min", "sup", "inf", "lim", "arg\u2009max", "arg\u2009min")
 LOW = {"msqrt", "mrow", "mi", "mn", "mo", "msub", "mspace"}
+STOPS = re.compile("[.,;:!?)\u2019\u201d]*")
 DOUBLE_STRUCK = 0x1D7D8 - ord("0")
 
 
@@ -134,9 +135,27 @@ def drawn(node: nodes.Node, display: str) -> str:
         return f"<code>{escape(latex)}</code>"
 
 
+def keep_together(app: Sphinx, doctree: nodes.document, page: str) -> None:
+    """Let an equation in a sentence hold the bracket before and the stop after it, from
+    which browsers would else part it at the end of a line."""
+    for node in list(doctree.findall(nodes.math)):
+        place = node.parent.index(node)
+        before, after = node.parent[:place], node.parent[place + 1 :]
+        if before and isinstance(before[-1], nodes.Text) and before[-1][-1:] == "(":
+            node["before"] = "("
+            node.parent.replace(before[-1], nodes.Text(before[-1][:-1]))
+        if after and isinstance(after[0], nodes.Text):
+            node["after"] = STOPS.match(after[0]).group()
+            node.parent.replace(after[0], nodes.Text(after[0][len(node["after"]) :]))
+
+
 def visit_math(self: HTML5Translator, node: nodes.math) -> None:
-    """Write an equation inside a sentence."""
-    self.body.append(f'<span class="math">{drawn(node, "inline")}</span>')
+    """Write an equation inside a sentence, with what `keep_together` gave it."""
+    equation = f'<span class="math">{drawn(node, "inline")}</span>'
+    before, after = escape(node.get("before", "")), escape(node.get("after", ""))
+    if before or after:
+        equation = f'<span class="together">{before}{equation}{after}</span>'
+    self.body.append(equation)
     raise nodes.SkipNode
 
 
@@ -175,5 +194,6 @@ def write_font(app: Sphinx, error: Exception | None) -> None:
 def setup(app: Sphinx) -> dict:
     """Register the renderer that ``html_math_renderer: mathml`` names."""
     app.add_html_math_renderer("mathml", (visit_math, None), (visit_math_block, None))
+    app.connect("doctree-resolved", keep_together)
     app.connect("build-finished", write_font)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
