@@ -88,6 +88,21 @@ def test_bars_are_as_long_as_their_values():
     assert {"4.00", "1.00", "−2.00"} <= set(words(picture))
 
 
+def test_bars_with_an_upper_end_share_one_scale():
+    def widths(values, **settings):
+        labels = ["a", "b"]
+        picture = plots.bars(labels, values, "a", fmt="{:.3f}", **settings)
+        return [float(r.get("width")) for r in drawn(picture, "rect")]
+
+    half, quarter = widths([0.5, 0.25], upper=1)
+    assert half == pytest.approx(2 * quarter, rel=0.01)
+    (tenth, whole) = widths([0.1, 1.0], upper=1)
+    assert half == pytest.approx(whole / 2, rel=0.01)
+    assert tenth == pytest.approx(whole / 10, rel=0.01)
+    assert max(widths([0.5, 0.25])) > 1.9 * half  # without: the longest fills it
+    assert max(widths([2.0, 1.0], upper=1)) <= 400  # no bar leaves the drawing
+
+
 def test_a_curve_passes_through_its_points_and_breaks_at_nan():
     picture = plots.curves({"loss": [4, 2, np.nan, 0, 1]}, "a", floor=("floor", 0.0))
     path = next(p.get("d") for p in drawn(picture, "path") if "blue" in p.get("stroke"))

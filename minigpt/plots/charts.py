@@ -115,8 +115,13 @@ def bars(
     fmt: str = "{:.2f}",
     highlight: int | Sequence[int] = (),
     mono: bool = False,
+    upper: float | None = None,
 ) -> Picture:
-    """Horizontal bars from zero, label before and value after; some highlighted."""
+    """Horizontal bars from zero, label before and value after; some highlighted.
+
+    `upper` sets the right end of the axis, so that several charts share one scale;
+    without it the greatest value fills the width.
+    """
     values = [float(v) for v in values]
     marked = {highlight} if isinstance(highlight, int) else set(highlight)
     words = [visible(label) for label in labels]
@@ -125,7 +130,8 @@ def bars(
     right = max((text_width(n, SMALL) for n in numbers), default=0) + 8
     top, line = 24 if title else 2, 21
     scene = Scene(400, top + line * len(values) + 2)
-    x = Axis([values, [0.0]], left, 400 - right)
+    ends = [0.0] if upper is None else [0.0, upper]
+    x = Axis([values, ends], left, 400 - right)
     if title:
         scene.text(0, 9, title, 12, weight="bold")
     rows = zip(words, values, numbers, strict=True)
