@@ -148,7 +148,8 @@ def reply(params, cfg, tok, prompts, max_new_tokens=16):
 
 def exact_match(answers, expected):
     """The share of answers that are the expected text, letter by letter."""
-    return accuracy(np.array(answers, str), np.array(expected, str))
+    _check_count(answers, expected, "answers", "expected")
+    return float(np.mean([a == e for a, e in zip(answers, expected, strict=True)]))
 
 
 def _example(given, learned, whole=False):

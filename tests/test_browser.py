@@ -158,3 +158,17 @@ def test_light_and_dark_can_be_switched(watched, address):
         page.locator(".theme-switch-button").first.click()
         seen.add(page.evaluate("document.documentElement.dataset.theme"))
     assert seen == {"light", "dark"}
+
+
+def test_a_tick_in_the_study_plan_is_remembered(watched, address):
+    page = watched()
+    page.goto(address["http"] + "roadmap.html")
+    boxes = page.locator("li.task-list-item input[type=checkbox]")
+    assert boxes.count() >= 24 and not boxes.nth(2).is_checked()
+    assert "tokenizer" in boxes.nth(2).get_attribute("aria-label")
+    boxes.nth(2).check()
+    page.reload()
+    assert boxes.nth(2).is_checked() and not boxes.nth(3).is_checked()
+    boxes.nth(2).uncheck()
+    page.reload()
+    assert not boxes.nth(2).is_checked()

@@ -226,6 +226,12 @@ def test_a_reply_ends_with_the_first_end_token(monkeypatch):
     assert finetune.reply(None, CFG, TOK, ["ab", "cd"], 4) == ["d", "abc"]
 
 
+def test_exact_match_is_letter_by_letter():
+    assert finetune.exact_match(["a ", "a\0", "A"], ["a", "a", "a"]) == 0
+    with pytest.raises(ValueError, match="1 answers and 2 expected"):
+        finetune.exact_match(["a"], ["a", "b"])
+
+
 def test_exact_match_by_hand():
     assert finetune.exact_match(["Mia", "Rex", "mia"], ["Mia", "Max", "Mia"]) == 1 / 3
 

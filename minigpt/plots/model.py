@@ -30,7 +30,16 @@ PARTS = {
 CHAPTERS = {
     "what-is-a-gpt": "00-what-is-a-gpt.html",
     "tokenizer": "01-tokenizer.html",
+    "embeddings": "02-embeddings.html",
     "attention": "03-attention.html",
+    "causal-mask": "04-causal-mask.html",
+    "multi-head": "05-multi-head.html",
+    "blocks": "06-blocks.html",
+    "generation": "07-generation.html",
+    "training-loss": "08-training-loss.html",
+    "backpropagation": "09-backpropagation.html",
+    "training": "10-training.html",
+    "fine-tuning": "11-fine-tuning.html",
 }
 
 TITLES = {
