@@ -144,7 +144,7 @@ def assemble(flat, cfg):
     if "lm_head.weight" in flat:
         expected["lm_head.weight"] = (cfg.vocab_size, cfg.n_embd)
     if "head.weight" in flat:  # a classifier's, with a row for each of its labels
-        expected["head.weight"] = (len(flat["head.weight"]), cfg.n_embd)
+        expected["head.weight"] = (*flat["head.weight"].shape[:1], cfg.n_embd)
     problems = report(expected, {name: a.shape for name, a in flat.items()})
     if problems:
         raise ValueError("the weights do not fit the model:\n" + "\n".join(problems))

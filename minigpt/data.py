@@ -148,7 +148,7 @@ def _checked(path, sha256):
 @dataclass(frozen=True, eq=False)
 class Example:
     """A text's ids (N,) of which only a part is learned: ``counts`` (N - 1,) is True
-    for the predictions that count. Reads like an array of ids. Chapter: fine-tuning."""
+    for the predictions that count. NumPy takes it for its ids. Chapter: fine-tuning."""
 
     ids: np.ndarray
     counts: np.ndarray
@@ -222,6 +222,7 @@ def check(data, cfg, name="train"):
     """
     if len(data) == 0:
         raise ValueError(f"{name} is empty: there is nothing to learn from")
+    data = [data] if isinstance(data, Example) else data  # and no windows of it
     whole = isinstance(data, list | tuple) and not np.isscalar(data[0])
     texts = [np.asarray(t) for t in data] if whole else [np.asarray(data)]
     if not all(t.ndim == 1 and np.issubdtype(t.dtype, np.integer) for t in texts):
@@ -244,7 +245,5 @@ def check(data, cfg, name="train"):
             f"{name} holds the id {low if low < 0 else high}, outside of the model's "
             f"vocabulary of {cfg.vocab_size}"
         )
-    if not whole:
-        return texts[0]
-    pairs = zip(data, texts, strict=True)
-    return [given if isinstance(given, Example) else ids for given, ids in pairs]
+    both = zip(data, texts, strict=True)
+    return [d if isinstance(d, Example) else t for d, t in both] if whole else texts[0]

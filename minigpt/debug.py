@@ -100,5 +100,5 @@ def _length(a):
 
 def _ratio(a, b):
     if b == 0.0:
-        return math.inf if a else 0.0
+        return math.inf if a > 0.0 else a  # a may be NaN
     return a / b

@@ -10,6 +10,7 @@ import fnmatch
 import numpy as np
 
 from minigpt import data, ops, tree
+from minigpt.checkpoint import save
 from minigpt.generate import generate, probabilities
 from minigpt.loss import next_token_loss
 from minigpt.model import gpt
@@ -26,6 +27,8 @@ def add_head(params, n_labels, seed=0):
             f"a classifier needs at least 2 labels to choose from, not {n_labels}"
         )
     table = params["wte"]["weight"]
+    if n_labels > len(table):  # labels travel as ids
+        raise ValueError(f"{n_labels} labels are more than the {len(table)} tokens")
     rows = np.random.default_rng(seed).standard_normal((n_labels, table.shape[1]))
     return params | {"head": {"weight": (0.02 * rows).astype(table.dtype)}}
 
@@ -41,7 +44,7 @@ def labelled(tok, texts, labels, n_ctx=None):
     if any(not isinstance(n, int | np.integer) or n < 0 for n in labels):
         raise ValueError("labels are whole numbers from 0: number their names first")
     return [
-        _example([tok.eot, *tok.encode(text)][:n_ctx], [label])
+        _example([_end(tok), *tok.encode(text)][:n_ctx], [label])
         for text, label in zip(texts, labels, strict=True)
     ]
 
@@ -64,7 +67,12 @@ def label_loss(params, ids, targets, cfg, *, mask=None, rng=None):
 
 def predict(params, cfg, examples, batch_size=32):  # N examples -> (N, K)
     """The probability of each label for each text that is `labelled` (whatever its
-    label), read at the last token of the text."""
+    label), read at the last token of the text.
+
+    Raises ``ValueError`` for examples of which more than a label counts, and for none.
+    """
+    if not examples or any(np.sum(e.counts) != 1 for e in examples):
+        raise ValueError("what is predicted are texts that are labelled, at least one")
     rows = []
     for first in range(0, len(examples), batch_size):
         ids, _, mask = data.padded(examples[first : first + batch_size])
@@ -92,6 +100,16 @@ def confusion(predicted, expected, n_labels):  # 2 x (N,) -> (K, K)
     table = np.zeros((n_labels, n_labels), np.int64)
     np.add.at(table, (expected, predicted), 1)
     return table
+
+
+def _check_labels(params, examples):
+    K = len(params["head"]["weight"]) if "head" in params else 0
+    wrong = [int(label) for label in labels_of(examples) if label >= K]
+    if wrong:
+        raise ValueError(
+            f"the label {wrong[0]} has no row in a head of {K}: labels are below K, "
+            "and add_head(params, K) makes the head"
+        )
 
 
 def _numbers(labels):
@@ -125,7 +143,7 @@ def answered(tok, prompts, answers, *, whole=False):
     the end token after it; with ``whole`` the prompt is learned as well."""
     _check_count(prompts, answers, "prompts", "answers")
     return [
-        _example([tok.eot, *tok.encode(p)], [*tok.encode(" " + a), tok.eot], whole)
+        _example([_end(tok), *tok.encode(p)], [*tok.encode(" " + a), tok.eot], whole)
         for p, a in zip(prompts, answers, strict=True)
     ]
 
@@ -133,7 +151,7 @@ def answered(tok, prompts, answers, *, whole=False):
 def reply(params, cfg, tok, prompts, max_new_tokens=16):
     """The model's answers to prompts, greedily, up to the end token; prompts of one
     length are answered together."""
-    texts = [np.array([tok.eot, *tok.encode(p)]) for p in prompts]
+    texts = [np.array([_end(tok), *tok.encode(p)]) for p in prompts]
     answers = [""] * len(texts)
     for length in sorted({len(text) for text in texts}):
         rows = [i for i, text in enumerate(texts) if len(text) == length]
@@ -150,6 +168,16 @@ def exact_match(answers, expected):
     """The share of answers that are the expected text, letter by letter."""
     _check_count(answers, expected, "answers", "expected")
     return float(np.mean([a == e for a, e in zip(answers, expected, strict=True)]))
+
+
+def _end(tok):
+    """The end token, with which every text begins here."""
+    if tok.eot is None:
+        raise ValueError(
+            "this tokenizer has no end token, with which every text begins: make it "
+            "with special_tokens=('<|endoftext|>',)"
+        )
+    return tok.eot
 
 
 def _example(given, learned, whole=False):
@@ -196,9 +224,14 @@ def tune(
 
     The others are frozen: they stay as they are to the last bit, and since no tape
     watches them, their gradients, averages and weight decay cost nothing. Arrays of
-    frozen parameters are shared with ``params``. ``settings`` are those of `mg.fit`; a
-    folder ``out`` gets the trained part only.
+    frozen parameters are shared with ``params``. Name what the loss does not read with
+    ``!``: weight decay would shrink it. ``settings`` are those of `mg.fit`. A folder
+    ``out`` gets the whole model in the end; its checkpoints hold the trained part, and
+    know nothing of the frozen: resume from the same ``params`` and ``loss``.
     """
+    if loss is label_loss:
+        for examples in (train, val or []):
+            _check_labels(params, examples)
     names = set(matching(params, trained))
     part, frozen = tree.split(params, names.__contains__)
 
@@ -208,4 +241,7 @@ def tune(
     if sampler := settings.get("sampler"):
         settings["sampler"] = lambda part: sampler(tree.merge(frozen, part))
     result = fit(part, cfg, train, val, loss=loss_of_part, **settings)
-    return Result(tree.merge(frozen, result.params), result.history)
+    whole = tree.merge(frozen, result.params)
+    if settings.get("out") is not None:
+        save(settings["out"], whole, cfg)  # `fit` wrote the trained part
+    return Result(whole, result.history)

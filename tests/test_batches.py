@@ -76,6 +76,11 @@ def test_a_run_knows_what_counted():
     assert len(sums | {mg.run.checksum([ids])}) == 4
 
 
+def test_an_example_outside_of_a_list_is_no_text_to_cut():
+    example = data.Example(TEXTS[2], np.array([False, False, True, False]))
+    assert data.check(example, CFG)[0] is example
+
+
 @pytest.mark.parametrize("counts", [[True], [True] * 3, [False] * 2, []])
 def test_counts_that_do_not_fit_get_a_sentence(counts):
     with pytest.raises(ValueError, match="3 ids make 2 predictions"):

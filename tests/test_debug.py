@@ -84,6 +84,19 @@ def test_the_estimate_of_memory_is_near_what_is_taken(V, T, C, L, H, B):
     assert told["activations"] == pytest.approx(peak, rel=0.15)
 
 
+def test_what_memory_is_for():
+    told, half = debug.memory(CFG, 4), debug.memory(CFG, 4, bytes_per_number=2)
+    assert told["gradients"] == told["parameters"] == told["optimizer"] / 2
+    assert half == {name: n // 2 for name, n in told.items()}
+    kept = 3 * (16 * 16 + 2 * 24) + 2 * 50 + 2 * 16 + 2 * 64
+    assert told["activations"] == 4 * 4 * 24 * kept
+
+
+def test_a_gradient_that_is_no_number_stays_none():
+    shares = debug.gradient_norms({"a": np.array([np.nan])}, {"a": np.zeros(1)})
+    assert math.isnan(shares["a"])
+
+
 def test_shorter_texts_take_less_memory():
     short, whole = debug.memory(CFG, 4, 12), debug.memory(CFG, 4)
     assert short["activations"] < whole["activations"] / 2

@@ -1,11 +1,13 @@
 """Fine-tuning: what is learned, what counts, and what stays to the last bit."""
 
+import dataclasses
+
 import numpy as np
 import pytest
-from small_model import CFG, close, noisy, same
+from small_model import CFG, noisy, same
 
 import minigpt as mg
-from minigpt import data, finetune, tree
+from minigpt import data, finetune
 
 QUICK = {"steps": 20, "batch_size": 4, "progress": False}
 
@@ -148,6 +150,30 @@ def test_a_classifier_is_saved_and_loaded(tmp_path):
     assert cfg == CFG and same(loaded, params)
 
 
+def test_the_head_goes_before_an_untied_output():
+    params = with_head()
+    untied = params | {"lm_head": {"weight": np.ones((CFG.vocab_size, CFG.n_embd))}}
+    ids = data.padded(EXAMPLES)[0]
+    bare, both = (finetune.classify(p, ids, CFG) for p in (params, untied))
+    np.testing.assert_array_equal(both, bare)
+
+
+def test_dropout_reaches_the_label_loss():
+    cfg = dataclasses.replace(CFG, dropout=0.5)
+    ids, targets, mask = data.padded(EXAMPLES)
+    losses = {
+        float(finetune.label_loss(with_head(), ids, targets, cfg, mask=mask, rng=rng))
+        for rng in map(np.random.default_rng, (0, 1))
+    }
+    assert len(losses) == 2
+
+
+def test_a_head_of_another_width_is_refused(tmp_path):
+    mg.save(tmp_path, with_head() | {"head": {"weight": np.zeros((3, 5))}}, CFG)
+    with pytest.raises(ValueError, match=r"head.weight: expected \(3, 12\)"):
+        mg.load(tmp_path)
+
+
 def test_a_classifier_is_learned():
     texts = [c * n for c in "abcd" for n in range(1, 7)]
     labels = [int("cd".find(t[0]) >= 0) for t in texts]
@@ -234,135 +260,3 @@ def test_exact_match_is_letter_by_letter():
 
 def test_exact_match_by_hand():
     assert finetune.exact_match(["Mia", "Rex", "mia"], ["Mia", "Max", "Mia"]) == 1 / 3
-
-
-# ---------------------------------------------------------------- a part of a model
-
-
-@pytest.mark.parametrize(
-    "patterns, count, some",
-    [
-        ("*", 29, "wte.weight"),
-        ("head", 1, "head.weight"),
-        ("h.1", 12, "h.1.ln_1.bias"),
-        ("h.1.*", 12, "h.1.mlp.c_proj.weight"),
-        ("*.attn.*", 8, "h.0.attn.c_attn.weight"),
-        ("!*.attn.*", 21, "h.0.mlp.c_fc.bias"),
-        (["*", "!wte", "!wpe"], 27, "ln_f.weight"),
-        (["h.0", "!*.bias", "head"], 7, "h.0.ln_2.weight"),
-        (["!h.0", "h.0.attn"], 21, "h.0.attn.c_proj.bias"),
-        ("*.bias", 13, "ln_f.bias"),
-    ],
-)
-def test_patterns(patterns, count, some):
-    names = finetune.matching(with_head(), patterns)
-    assert len(names) == count and some in names
-    assert names == [n for n in tree.flatten(with_head()) if n in names]
-
-
-def test_a_layer_ten_is_not_layer_one():
-    params = {"h": [{"w": np.zeros(1)} for _ in range(12)]}
-    assert finetune.matching(params, "h.1") == ["h.1.w"]
-
-
-def tune(trained, params=None, **settings):
-    params = with_head(dtype=np.float32) if params is None else params
-    settings = {"loss": finetune.label_loss} | QUICK | settings
-    return finetune.tune(params, CFG, EXAMPLES, trained=trained, **settings)
-
-
-@pytest.mark.parametrize("trained", ["head", "h.0", ["head", "h.1"], "!*.attn.*", "*"])
-def test_what_is_frozen_stays_to_the_last_bit(trained):
-    start = with_head(dtype=np.float32)
-    before = tree.map(np.copy, start)
-    after = tune(trained, start, weight_decay=0.5).params
-    assert same(start, before)
-    flat, old = tree.flatten(after), tree.flatten(start)
-    assert list(flat) == list(old)
-    chosen = finetune.matching(start, trained)
-    for name, array in flat.items():
-        assert (name in chosen) != (array.tobytes() == old[name].tobytes()), name
-        assert (name in chosen) != (array is old[name]), name
-
-
-def test_frozen_parameters_are_not_traced():
-    seen = []
-
-    def loss(params, *batch, **settings):
-        traced = [n for n, a in tree.flatten(params).items() if hasattr(a, "tape")]
-        seen.append(traced)
-        return finetune.label_loss(params, *batch, **settings)
-
-    start = with_head(dtype=np.float32)
-    tune(["h.1", "head"], start, loss=loss, steps=1)
-    assert seen == [finetune.matching(start, ["h.1", "head"])]
-
-
-def test_all_of_it_is_fit():
-    start = with_head(dtype=np.float32)
-    settings = {"loss": finetune.label_loss} | QUICK
-    whole = mg.fit(start, CFG, EXAMPLES, EXAMPLES, **settings)
-    part = finetune.tune(start, CFG, EXAMPLES, EXAMPLES, **settings)
-    assert same(whole.params, part.params)
-    timeless = [{**r, "seconds": 0} for r in whole.history]
-    assert timeless == [{**r, "seconds": 0} for r in part.history]
-    assert timeless[-1]["val_loss"] > 0
-
-
-@pytest.mark.parametrize("workers", [2, 3, 5])
-def test_each_label_weighs_the_same_however_the_batch_is_shared(workers):
-    params = with_head()
-    ids, targets, mask = data.padded(EXAMPLES)
-    whole = mg.value_and_grad(finetune.label_loss)(params, ids, targets, CFG, mask=mask)
-    with mg.parallel.step_function(finetune.label_loss, workers) as gradient:
-        loss, grads = gradient(params, ids, targets, CFG, mask=mask)
-    assert loss == pytest.approx(float(whole[0]), rel=1e-12)
-    assert close(grads, whole[1], 1e-11)
-
-
-def test_the_sampler_sees_the_whole_model():
-    def sampler(params):
-        assert list(tree.flatten(params)) == list(tree.flatten(with_head()))
-        return "seen"
-
-    assert tune("head", sampler=sampler).history[-1]["sample"] == "seen"
-
-
-def test_a_part_can_be_resumed(tmp_path):
-    def stop(record):
-        if record["step"] == 12:
-            raise KeyboardInterrupt
-
-    whole = tune(["h.1", "head"])
-    with pytest.raises(KeyboardInterrupt):
-        tune(["h.1", "head"], out=tmp_path, save_every=5, callback=stop)
-    resumed = tune(["h.1", "head"], out=tmp_path, save_every=5, resume=True)
-    assert same(resumed.params, whole.params)
-
-
-# ---------------------------------------------------------------- what cannot be
-
-
-@pytest.mark.parametrize(
-    "call, sentence",
-    [
-        (
-            lambda: finetune.add_head(noisy(), 1),
-            "at least 2 labels to choose from, not 1",
-        ),
-        (lambda: finetune.labelled(TOK, ["a"], []), "1 texts and 0 labels"),
-        (lambda: finetune.labelled(TOK, [], []), "and at least one"),
-        (lambda: finetune.labelled(TOK, ["a"], ["x"]), "whole numbers from 0"),
-        (lambda: finetune.labelled(TOK, ["a"], [-1]), "whole numbers from 0"),
-        (lambda: finetune.answered(TOK, ["a", "b"], ["c"]), "2 prompts and 1 answers"),
-        (lambda: finetune.accuracy([0, 1], [0]), "2 predictions and 1 labels"),
-        (lambda: finetune.confusion([], [], 2), "at least one"),
-        (lambda: finetune.matching(noisy(), "h.7"), "no parameter is named 'h.7'"),
-        (lambda: finetune.matching(noisy(), ["h.0", "!atn"]), "named 'atn'"),
-        (lambda: finetune.matching(noisy(), ["h.0", "!h"]), "leave no parameter"),
-        (lambda: finetune.matching(noisy(), []), "leave no parameter"),
-    ],
-)
-def test_what_cannot_be_gets_a_sentence(call, sentence):
-    with pytest.raises(ValueError, match=sentence):
-        call()

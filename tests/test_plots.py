@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from minigpt import plots
-from minigpt.plots import model, order, theme
+from minigpt.plots import model, theme
 
 NASTY = ["the", " cat", "🐱", "\n", "<b>", "&", '"', "東京", "\x00", "\ud800"]
 N = len(NASTY)
@@ -233,17 +233,6 @@ def test_the_map_links_the_chapters_that_exist_and_no_others():
     chapters = dict(re.findall(r"file: (?:book/)?((?:\d\d)-([\w-]+))", contents))
     pages = {name: f"{file}.html" for file, name in chapters.items()}
     assert {p: pages[p] for p in model.PARTS if p in pages} == model.CHAPTERS
-
-
-def test_the_map_of_chapters_has_them_all_and_none_needs_a_later_one():
-    contents = (Path(__file__).parents[1] / "_toc.yml").read_text(encoding="utf-8")
-    assert sorted(order.PLACES) == re.findall(r"file: (\d\d-[\w-]+)", contents)
-    html = plots.chapter_map("The chapters.").html()
-    assert set(re.findall(r'href="([^"]+)\.html"', html)) == set(order.PLACES)
-    for chapter, needs in order.NEEDS.items():
-        assert needs and all(need < chapter for need in needs)
-        rows = [order.PLACES[need][1] for need in needs]
-        assert max(rows) < order.PLACES[chapter][1]  # arrows run downwards
 
 
 def test_an_unknown_place_on_the_map_lists_the_names():

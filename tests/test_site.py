@@ -6,9 +6,11 @@ import subprocess
 import sys
 from html.parser import HTMLParser
 from pathlib import Path
+from types import SimpleNamespace
 from urllib.parse import unquote, urlsplit
 
 import pytest
+from docutils import nodes
 
 ROOT = Path(__file__).parents[1]
 MISTAKES = {
@@ -22,7 +24,7 @@ MISTAKES = {
 }
 LOADED = {"src", "srcset", "data", "poster"}
 sys.path.insert(0, str(ROOT / "book" / "tools"))
-from mathml import to_mathml  # noqa: E402
+from mathml import keep_together, to_mathml  # noqa: E402
 
 
 class Page(HTMLParser):
@@ -199,6 +201,18 @@ def test_mistakes_in_a_page_stop_the_build(tmp_path):
     assert result.returncode != 0
     for complaint in MISTAKES.values():
         assert complaint in result.stdout + result.stderr
+
+
+@pytest.mark.parametrize(("builder", "left"), [("html", "see "), ("latex", "see (")])
+def test_what_an_equation_holds_is_lost_nowhere(builder, left):
+    sentence = nodes.paragraph()
+    sentence += [nodes.Text("see ("), nodes.math("a", "a"), nodes.Text(").")]
+    app = SimpleNamespace(builder=SimpleNamespace(format=builder))
+    for _ in range(2):  # a page may be written twice
+        keep_together(app, sentence, "")
+    before, equation, after = sentence
+    held = equation.get("before", ""), "a", equation.get("after", "")
+    assert before + "".join(held) + after == "see (a)." and before == left
 
 
 def test_a_stop_stays_with_the_equation_before_it(pages):

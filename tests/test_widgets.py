@@ -248,3 +248,36 @@ def test_without_ipywidgets_a_sentence_says_so():
     command = [sys.executable, "-c", program]
     run = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert "pip install ipywidgets" in run.stdout, run.stderr
+
+
+def letters():
+    tok = mg.CharTokenizer("ab<>i\n")
+    cfg = dataclasses.replace(CFG, vocab_size=tok.vocab_size)
+    return noisy(cfg), cfg, tok
+
+
+def test_a_prompt_is_text_and_no_html():
+    shown = widgets.SamplingExplorer(*letters(), "<i>a").text.value
+    assert "&lt;i&gt;a<b>" in shown and "<i>a" not in shown
+
+
+def test_weights_that_are_no_numbers_get_a_sentence():
+    params, cfg, tok = letters()
+    params["ln_f"]["bias"][:] = np.nan
+    explorer = widgets.SamplingExplorer(params, cfg, tok, "a")
+    assert "not finite" in explorer.message.value
+
+
+@pytest.mark.parametrize("seed", [-1, 1.5, 2**40, None])
+def test_a_seed_that_cannot_be_gets_a_sentence(seed):
+    with pytest.raises(ValueError, match="seed must be a whole number"):
+        widgets.SamplingExplorer(*letters(), "a", seed=seed)
+
+
+def test_a_tokenizer_of_another_model_gets_a_sentence():
+    params, cfg, _ = letters()
+    with pytest.raises(ValueError, match="they do not belong together"):
+        widgets.SamplingExplorer(params, cfg, mg.CharTokenizer("ab"), "a")
+    small = dataclasses.replace(cfg, vocab_size=2)
+    explorer = widgets.SamplingExplorer(noisy(small), small, letters()[2], "b")
+    assert "vocabulary" in explorer.message.value

@@ -13,8 +13,12 @@ document.addEventListener("DOMContentLoaded", () => {
       continue; // storage is switched off: the boxes work until the page is closed
     }
     box.addEventListener("change", () => {
-      if (box.checked) localStorage.setItem(key, "1");
-      else localStorage.removeItem(key);
+      try {
+        if (box.checked) localStorage.setItem(key, "1");
+        else localStorage.removeItem(key);
+      } catch {
+        // the browser's store is full: the tick lasts until the page is closed
+      }
     });
   }
 });

@@ -138,6 +138,8 @@ def drawn(node: nodes.Node, display: str) -> str:
 def keep_together(app: Sphinx, doctree: nodes.document, page: str) -> None:
     """Let an equation in a sentence hold the bracket before and the stop after it, from
     which browsers would else part it at the end of a line."""
+    if app.builder.format != "html":
+        return  # only `visit_math` puts back what is taken here
     for node in list(doctree.findall(nodes.math)):
         place = node.parent.index(node)
         before, after = node.parent[:place], node.parent[place + 1 :]
@@ -145,8 +147,9 @@ def keep_together(app: Sphinx, doctree: nodes.document, page: str) -> None:
             node["before"] = "("
             node.parent.replace(before[-1], nodes.Text(before[-1][:-1]))
         if after and isinstance(after[0], nodes.Text):
-            node["after"] = STOPS.match(after[0]).group()
-            node.parent.replace(after[0], nodes.Text(after[0][len(node["after"]) :]))
+            stops = STOPS.match(after[0]).group()
+            node["after"] = node.get("after", "") + stops
+            node.parent.replace(after[0], nodes.Text(after[0][len(stops) :]))
 
 
 def visit_math(self: HTML5Translator, node: nodes.math) -> None:

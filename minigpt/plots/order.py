@@ -39,7 +39,9 @@ WIDE, HIGH, STEP_X, STEP_Y, EDGE = 116, 32, 126, 52, 4
 def chapter_map(alt: str) -> Picture:
     """The chapters as boxes that lead to their pages, arrows from what each needs."""
     words = described(alt)
-    scene = Scene(2 * STEP_X + WIDE + 2 * EDGE, 8 * STEP_Y + HIGH + 2 * EDGE, scale=1.4)
+    right, low = (max(place[i] for place in PLACES.values()) for i in (0, 1))
+    size = right * STEP_X + WIDE + 2 * EDGE, low * STEP_Y + HIGH + 2 * EDGE
+    scene = Scene(*size, scale=1.4)
     for chapter, needs in NEEDS.items():
         for need in needs:
             scene.arrow(_way(need, chapter), r=8, head=5, width=1.1, opacity=0.75)

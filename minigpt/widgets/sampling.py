@@ -5,16 +5,20 @@ from html import escape
 import ipywidgets as widgets
 import numpy as np
 
-from minigpt.generate import check_settings, generate, keep_top_k, probabilities, scale
+from minigpt.generate import (
+    check_ids,
+    check_settings,
+    generate,
+    keep_top_k,
+    probabilities,
+    scale,
+)
 from minigpt.model import gpt
 from minigpt.plots import bars, piece
+from minigpt.widgets.still import still
 
 VIEW = "application/vnd.jupyter.widget-view+json"
 HOTTEST = 3.0  # the right end of the temperature's slider
-STILL = (
-    "This is a still picture. Open the chapter as a notebook, and the sliders move: "
-    "each change asks the model again."
-)
 
 
 class SamplingExplorer:
@@ -40,6 +44,13 @@ class SamplingExplorer:
         max_new_tokens=80,
     ):
         check_settings(temperature, top_k, None)
+        if not isinstance(seed, int | np.integer) or not 0 <= seed < 2**31:
+            raise ValueError(f"seed must be a whole number from 0, not {seed!r}")
+        if tok.vocab_size < cfg.vocab_size:
+            raise ValueError(
+                f"the tokenizer knows {tok.vocab_size} tokens and the model writes "
+                f"{cfg.vocab_size}: they do not belong together"
+            )
         if temperature > HOTTEST:
             raise ValueError(
                 f"the temperature's slider ends at {HOTTEST:g}, before {temperature!r}"
@@ -143,6 +154,7 @@ class SamplingExplorer:
             ids = np.array(ids if start is None else [start, *ids], int)
             if not ids.size:
                 raise ValueError("The prompt is empty: write a word.")
+            check_ids(ids, self.cfg)
             window = ids[None, -self.cfg.n_ctx :]
             logits = gpt(self.params, window, self.cfg, last=True)[0, -1]
             if not np.isfinite(logits).all():
@@ -207,7 +219,8 @@ class SamplingExplorer:
         unit = "token" if count == 1 else "tokens"
         how = "" if ended else f" … (stopped after {count} {unit})"
         html = (
-            f'<p aria-live="polite" style="line-height:1.5;max-width:40em">'
+            f'<p aria-live="polite" style="line-height:1.5;max-width:40em;'
+            f'white-space:pre-wrap">'
             f"{escape(self._known)}<b>{told}</b>{how}</p>"
         )
         return html, len(out)
@@ -217,31 +230,10 @@ class SamplingExplorer:
         html = f'<p role="{role}" style="margin:0">{escape(sentence)}</p>'
         self.message.value = html if sentence else ""
 
-    def still(self):
-        """How it stands now as HTML that needs no kernel, its controls switched off."""
-        k = self.settings["top_k"]
-        sliders = [
-            (self.temperature, f"{self.temperature.value:.2f}"),
-            (self.top_k, f"all {self.cfg.vocab_size:,}" if k is None else f"{k}"),
-        ]
-        controls = "".join(
-            f'<label style="display:inline-block;margin:0 1.5em .3em 0">'
-            f"{control.description} "
-            f'<input type="range" disabled min="{control.min:g}" max="{control.max:g}" '
-            f'step="any" value="{control.value:g}" style="vertical-align:middle"> '
-            f"{value}</label>"
-            for control, value in sliders
-        )
-        return (
-            f'<div class="mg-still"><p style="margin:.4em 0">{controls}</p>'
-            f"{self.message.value}{self.picture.value}{self.text.value}"
-            f'<p style="margin:.4em 0"><i>{STILL}</i></p></div>'
-        )
-
     def _repr_mimebundle_(self, include=None, exclude=None):
-        view = self.box._repr_mimebundle_() or {}
+        view = self.box._repr_mimebundle_()[VIEW]
         words = f"Sliders for temperature and top-k. {self._describe()}"
-        return {"text/plain": words, "text/html": self.still(), VIEW: view[VIEW]}
+        return {"text/plain": words, "text/html": still(self), VIEW: view}
 
     def _describe(self):
         return "" if self._logits is None else self._bars().alt
