@@ -123,12 +123,17 @@ def choose(logits, temperature, top_k, top_p, rng):  # (B, V) -> (B,)
         )
     if temperature == 0:
         return logits.argmax(axis=-1)
+    return sample(distribution(logits, temperature, top_k, top_p), rng)
+
+
+def distribution(logits, temperature, top_k=None, top_p=None):  # (B, V) -> (B, V)
+    """The probabilities that are drawn from: temperature, then top-k, then top-p."""
     logits = scale(logits, temperature)
     if top_k is not None:
         logits = keep_top_k(logits, top_k)
     if top_p is not None:
         logits = keep_top_p(logits, top_p)
-    return sample(probabilities(logits), rng)
+    return probabilities(logits)
 
 
 def scale(logits, temperature):  # (B, V) -> (B, V)

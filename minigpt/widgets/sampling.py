@@ -5,14 +5,7 @@ from html import escape
 import ipywidgets as widgets
 import numpy as np
 
-from minigpt.generate import (
-    check_ids,
-    check_settings,
-    generate,
-    keep_top_k,
-    probabilities,
-    scale,
-)
+from minigpt.generate import check_ids, check_settings, distribution, generate
 from minigpt.model import gpt
 from minigpt.plots import bars, piece
 from minigpt.widgets.still import still
@@ -132,11 +125,9 @@ class SamplingExplorer:
 
     def probabilities(self):  # -> (V,)
         """What is shown: the next token's probabilities at the sliders' settings."""
-        temperature, k = self.settings["temperature"], self.settings["top_k"]
-        if temperature == 0:
+        if self.settings["temperature"] == 0:
             return np.eye(len(self._logits))[self._logits.argmax()]
-        z = scale(self._logits[None], temperature)
-        return probabilities(z if k is None else keep_top_k(z, k))[0]
+        return distribution(self._logits[None], **self.settings)[0]
 
     def shown(self):
         """The bars: pairs of a token and its probability, all others as the last."""
