@@ -62,7 +62,7 @@ def self_attention(x, params, n_head, cache=None, tap=None, rng=None, dropout=0.
     v = split_heads(qkv[..., 2 * C :], n_head)
     if cache is not None:
         k, v = cache.extend(k, v)
-    mask = None if T == 1 else causal_mask(T, k.shape[2])
+    mask = causal_mask(T) if cache is None else cache.mask(T)
     weights = attention_weights(q, k, mask)
     if tap is not None:
         weights = tap("attn.weights", weights)
@@ -77,11 +77,14 @@ class Cache:
 
     A new token attends to old ones through their keys and values, which do not change
     when tokens follow: so they are kept, and each step computes one position only. The
-    arrays are allocated once, for ``capacity`` positions. Chapter: generation.
+    arrays are allocated once, for ``capacity`` positions. In a batch of texts of
+    different lengths the first ``padding`` (B,) positions of each row are filled with
+    anything, and nothing attends to them. Chapter: generation.
     """
 
-    def __init__(self, capacity):
+    def __init__(self, capacity, padding=None):
         self.capacity = capacity
+        self.padding = padding if padding is not None and np.any(padding) else None
         self.length = 0
         self.keys = self.values = None
 
@@ -89,8 +92,7 @@ class Cache:
         """Take in the new positions; returns all so far, as views."""
         B, H, T, D = k.shape
         if self.keys is None:
-            self.keys = np.empty((B, H, self.capacity, D), k.dtype)
-            self.values = np.empty((B, H, self.capacity, D), v.dtype)
+            self.keys, self.values = np.empty((2, B, H, self.capacity, D), k.dtype)
         start, stop = self.length, self.length + T
         if stop > self.capacity:
             raise ValueError(
@@ -101,3 +103,14 @@ class Cache:
         self.values[:, :, start:stop] = v
         self.length = stop
         return self.keys[:, :, :stop], self.values[:, :, :stop]
+
+    def mask(self, T):  # -> (T, S), (B, 1, T, S), or None where everything may be seen
+        """Where the last ``T`` positions so far may look."""
+        if T == 1 and self.padding is None:
+            return None
+        mask = causal_mask(T, self.length)
+        if self.padding is None:
+            return mask
+        real = np.arange(self.length) >= self.padding[:, None, None, None]
+        itself = np.eye(T, self.length, self.length - T, dtype=bool)
+        return mask & (real | itself)  # padding looks at itself: some weight must be 1

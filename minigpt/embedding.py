@@ -3,18 +3,23 @@
 Chapter: embeddings.
 """
 
+import numpy as np
+
 from minigpt import ops
 
 
-def embed(wte, wpe, ids, start=0):  # (B, T) -> (B, T, C)
+def embed(wte, wpe, ids, start=0, padding=None):  # (B, T) -> (B, T, C)
     """What each token is plus where it stands.
 
     ``wte["weight"]`` (V, C) has a row for every token, ``wpe["weight"]`` (n_ctx, C) one
-    for every position; the first id stands at position ``start``.
+    for every position; the first id stands at position ``start``, or ``padding`` (B,)
+    before it, where the rows of a batch begin with padding.
     """
     tokens = ops.embed(wte["weight"], ids)
-    positions = wpe["weight"][start : start + ids.shape[1]]
-    return tokens + positions
+    if padding is None:
+        return tokens + wpe["weight"][start : start + ids.shape[1]]
+    positions = start - padding[:, None] + np.arange(ids.shape[1])
+    return tokens + ops.embed(wpe["weight"], np.maximum(positions, 0))
 
 
 def unembed(table, x):  # (B, T, C) -> (B, T, V)

@@ -11,9 +11,10 @@ import numpy as np
 
 from minigpt import data, ops, tree
 from minigpt.checkpoint import save
-from minigpt.generate import generate, probabilities
+from minigpt.generate import generate
 from minigpt.loss import next_token_loss
 from minigpt.model import gpt
+from minigpt.sampling import probabilities
 from minigpt.train import Result, fit
 
 # ---------------------------------------------------------------- labels
@@ -148,19 +149,17 @@ def answered(tok, prompts, answers, *, whole=False):
     ]
 
 
-def reply(params, cfg, tok, prompts, max_new_tokens=16):
-    """The model's answers to prompts, greedily, up to the end token; prompts of one
-    length are answered together."""
+def reply(params, cfg, tok, prompts, max_new_tokens=16, batch_size=32):
+    """The model's answers to prompts, greedily, up to the end token; ``batch_size``
+    prompts are answered together."""
     texts = [np.array([_end(tok), *tok.encode(p)]) for p in prompts]
-    answers = [""] * len(texts)
-    for length in sorted({len(text) for text in texts}):
-        rows = [i for i, text in enumerate(texts) if len(text) == length]
-        batch = np.stack([texts[i] for i in rows])
-        settings = {"temperature": 0, "stop": tok.eot}
+    settings, answers = {"temperature": 0, "stop": tok.eot}, []
+    for first in range(0, len(texts), batch_size):
+        batch = texts[first : first + batch_size]
         whole = generate(params, batch, cfg, max_new_tokens, **settings)
-        for i, ids in zip(rows, whole[:, length:].tolist(), strict=True):
-            ids = ids[: ids.index(tok.eot)] if tok.eot in ids else ids
-            answers[i] = tok.decode(ids).strip()
+        for text, ids in zip(batch, whole, strict=True):
+            new = [*ids[len(text) :].tolist(), tok.eot]
+            answers.append(tok.decode(new[: new.index(tok.eot)]).strip())
     return answers
 
 

@@ -1,11 +1,13 @@
 """Writing: choose the next token, append it, ask again. Chapter: generation."""
 
-import math
 import operator
 
 import numpy as np
 
 from minigpt.model import gpt, new_caches
+from minigpt.sampling import check_settings, choose, whole
+
+PIECE = 256  # positions of a prompt that are computed at a time
 
 
 def generate(
@@ -22,6 +24,7 @@ def generate(
     cache=True,
 ):
     """The prompt and the tokens that follow: (B, T) or (T,) -> the same rank, longer.
+    Of a list of prompts of different lengths: a list of arrays.
 
     Each logit is divided by ``temperature`` (0 chooses the greatest), then only the
     ``top_k`` most likely tokens are kept, and of these the fewest that together hold
@@ -35,23 +38,23 @@ def generate(
     Raises ``ValueError`` for an empty prompt, ids outside the vocabulary, settings
     without meaning and logits that are not finite.
     """
-    ids = check_ids(ids, cfg)
-    rows = np.atleast_2d(ids)
+    prompts = _check_prompts(ids, cfg)
+    rows = np.atleast_2d(prompts) if isinstance(prompts, np.ndarray) else prompts
     stop = _stop_ids(stop)
-    ended = np.zeros(len(rows), bool)
-    steps = _steps(
-        params, rows, cfg, max_new_tokens, (temperature, top_k, top_p), seed, cache
-    )
-    columns = [rows]
-    for new in steps:
+    settings = (temperature, top_k, top_p)
+    columns, ended = [], np.zeros(len(rows), bool)
+    for new in _steps(params, rows, cfg, max_new_tokens, settings, seed, cache):
         if ended.any():
-            new[ended] = columns[-1][ended, -1]
-        columns.append(new[:, None].copy())
+            new = np.where(ended, columns[-1], new)
+        columns.append(new)
         ended |= np.isin(new, stop)
         if ended.all():
             break
-    out = np.concatenate(columns, axis=1)
-    return out if ids.ndim == 2 else out[0]
+    added = np.array(columns, np.int64).reshape(-1, len(rows)).T
+    out = [np.concatenate(pair) for pair in zip(rows, added, strict=True)]
+    if isinstance(prompts, list):
+        return out
+    return np.stack(out) if prompts.ndim == 2 else out[0]
 
 
 def stream(
@@ -71,17 +74,9 @@ def stream(
     ids = check_ids(ids, cfg)
     if ids.ndim == 2 and len(ids) != 1:
         raise ValueError(f"stream takes one prompt, and got a batch of {len(ids)}")
-    stop = _stop_ids(stop)
-    steps = _steps(
-        params,
-        np.atleast_2d(ids),
-        cfg,
-        max_new_tokens,
-        (temperature, top_k, top_p),
-        seed,
-        cache,
-    )
-    return _until(steps, stop)
+    rows, settings = np.atleast_2d(ids), (temperature, top_k, top_p)
+    steps = _steps(params, rows, cfg, max_new_tokens, settings, seed, cache)
+    return _until(steps, _stop_ids(stop))
 
 
 def _until(steps, stop):
@@ -93,109 +88,69 @@ def _until(steps, stop):
 
 def _steps(params, rows, cfg, max_new_tokens, settings, seed, cache):
     """Check the settings now; returns an iterator over new ids (B,)."""
-    count = _whole(max_new_tokens, "max_new_tokens", 0)
+    count = whole(max_new_tokens, "max_new_tokens", 0)
     check_settings(*settings)
     rng = np.random.default_rng(seed)
     return _decode(params, rows, cfg, count, settings, rng, cache)
 
 
 def _decode(params, rows, cfg, count, settings, rng, cache):
+    window, padding = _align([row[-cfg.n_ctx :] for row in rows])
+    capacity = min(cfg.n_ctx, window.shape[1] + count - 1)
     caches = None
-    window = rows[:, -cfg.n_ctx :]
     for _ in range(count):
-        if caches is not None and caches[0].length < cfg.n_ctx:
+        if cache and caches and caches[0].length < capacity:
             fed = window[:, -1:]  # everything before is in the caches
         else:
-            fed = window
-            caches = new_caches(cfg) if cache else None
-        logits = gpt(params, fed, cfg, caches=caches, last=True)[:, -1]
+            fed, caches = window, new_caches(cfg, capacity, padding)
+        logits = _read(params, fed, cfg, caches)
         new = choose(logits, *settings, rng)
-        window = np.concatenate([window, new[:, None]], axis=1)[:, -cfg.n_ctx :]
+        window = np.concatenate([window, new[:, None]], axis=1)
+        if window.shape[1] > cfg.n_ctx:  # it slides: over padding, where there is some
+            window, padding = window[:, 1:], np.maximum(padding - 1, 0)
         yield new
 
 
-def choose(logits, temperature, top_k, top_p, rng):  # (B, V) -> (B,)
-    """The next token of every row: the greatest logit, or one drawn at random."""
-    if not np.isfinite(logits).all():
-        raise ValueError(
-            "the model's logits are not finite: its weights hold NaN or infinity, or "
-            "numbers so large that they overflow"
-        )
-    if temperature == 0:
-        return logits.argmax(axis=-1)
-    return sample(distribution(logits, temperature, top_k, top_p), rng)
+def _read(params, ids, cfg, caches):  # (B, T) -> (B, V)
+    """Logits for the token after ``ids``, which are read a piece at a time: a long
+    prompt then needs little memory, and what it needs stays close to the processor."""
+    for first in range(0, ids.shape[1], PIECE):
+        piece = ids[:, first : first + PIECE]
+        logits = gpt(params, piece, cfg, caches=caches, last=True)
+    return logits[:, -1]
 
 
-def distribution(logits, temperature, top_k=None, top_p=None):  # (B, V) -> (B, V)
-    """The probabilities that are drawn from: temperature, then top-k, then top-p."""
-    logits = scale(logits, temperature)
-    if top_k is not None:
-        logits = keep_top_k(logits, top_k)
-    if top_p is not None:
-        logits = keep_top_p(logits, top_p)
-    return probabilities(logits)
+def _align(rows):  # B of (T,) -> (B, T), (B,)
+    """Rows of different lengths with their ends side by side, and the number of zeros
+    that fill each at its beginning."""
+    width = max(len(row) for row in rows)
+    window = np.zeros((len(rows), width), np.int64)
+    for filled, row in zip(window, rows, strict=True):
+        filled[width - len(row) :] = row
+    return window, np.array([width - len(row) for row in rows])
 
 
-def scale(logits, temperature):  # (B, V) -> (B, V)
-    """Logits over temperature, with the greatest of each row at 0, in float64.
-
-    Under 1 the likely becomes likelier; over 1 the choice becomes more even.
-    """
-    logits = logits.astype(np.float64)
-    logits -= logits.max(axis=-1, keepdims=True)  # first: no temperature overflows
-    with np.errstate(over="ignore"):  # -inf is a fine logit for the hopeless
-        return logits / temperature
+def _check_prompts(ids, cfg):
+    """`check_ids` of one prompt, a batch, or a list of prompts of any lengths."""
+    try:
+        np.asarray(ids)
+    except ValueError:  # lists of different lengths
+        return [check_ids(row, cfg, ranks=(1,)) for row in ids]
+    return check_ids(ids, cfg)
 
 
-def keep_top_k(logits, k):  # (B, V) -> (B, V)
-    """The ``k`` greatest logits (and those equal to the last of them), -inf elsewhere.
-    Fan, Lewis and Dauphin 2018."""
-    if k >= logits.shape[-1]:
-        return logits
-    kth = np.partition(logits, -k, axis=-1)[..., -k, None]
-    return np.where(logits >= kth, logits, -np.inf)
-
-
-def keep_top_p(logits, p):  # (B, V) -> (B, V)
-    """The fewest greatest logits whose probabilities reach ``p``, -inf elsewhere.
-    Holtzman and others 2020, "nucleus sampling"; at least one token is kept."""
-    order = np.argsort(-logits, axis=-1, kind="stable")
-    sorted_p = np.take_along_axis(probabilities(logits), order, axis=-1)
-    before = np.cumsum(sorted_p, axis=-1) - sorted_p  # what better tokens hold
-    dropped = np.empty(logits.shape, bool)
-    np.put_along_axis(dropped, order, (before >= p) & (before > 0), axis=-1)
-    return np.where(dropped, -np.inf, logits)
-
-
-def probabilities(logits):  # (B, V) -> (B, V)
-    """Softmax along the last axis."""
-    p = np.exp(logits - logits.max(axis=-1, keepdims=True))
-    p /= p.sum(axis=-1, keepdims=True)
-    return p
-
-
-def sample(p, rng):  # (B, V) -> (B,)
-    """One index a row, drawn with the probabilities ``p``, one uniform number each."""
-    cumulative = np.cumsum(p, axis=-1)
-    total = cumulative[:, -1:]
-    u = np.minimum(rng.random((len(p), 1)) * total, np.nextafter(total, 0.0))
-    return (cumulative <= u).sum(axis=-1)
-
-
-def check_ids(ids, cfg):
-    """``ids`` as an integer array of rank 1 or 2 that the model can read."""
+def check_ids(ids, cfg, ranks=(1, 2)):
+    """``ids`` as an integer array that the model can read, (T,) or (B, T)."""
     try:
         ids = np.asarray(ids)
     except ValueError:  # lists of different lengths
-        raise ValueError(
-            "the prompts of a batch must be of one length: generate them one by one"
-        ) from None
+        raise ValueError("one prompt is needed, or several of one length") from None
     if ids.size == 0:
         raise ValueError(
             "the prompt is empty, and a first token must come from somewhere: begin "
             "with the tokenizer's end-of-text token, [tok.eot]"
         )
-    if ids.ndim not in (1, 2) or not np.issubdtype(ids.dtype, np.integer):
+    if ids.ndim not in ranks or not np.issubdtype(ids.dtype, np.integer):
         raise ValueError(
             f"a prompt is token ids of shape (T,) or (B, T), and not {ids.dtype} of "
             f"shape {ids.shape}: encode text with a tokenizer first"
@@ -207,26 +162,6 @@ def check_ids(ids, cfg):
             "the text encoded with another tokenizer?"
         )
     return ids
-
-
-def check_settings(temperature, top_k, top_p):
-    """Raise ``ValueError`` unless the three settings of sampling have a meaning."""
-    if not (math.isfinite(temperature) and temperature >= 0):
-        raise ValueError(f"temperature must be 0 (greedy) or more, not {temperature!r}")
-    if top_k is not None:
-        _whole(top_k, "top_k", 1)
-    if top_p is not None and not 0 < top_p <= 1:
-        raise ValueError(f"top_p must be over 0 and at most 1, not {top_p!r}")
-
-
-def _whole(value, name, least):
-    try:
-        number = operator.index(value)
-    except TypeError:
-        number = least - 1
-    if number < least:
-        raise ValueError(f"{name} must be a whole number from {least}, not {value!r}")
-    return number
 
 
 def _stop_ids(stop):

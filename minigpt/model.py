@@ -142,8 +142,9 @@ def gpt(
             f"{start + ids.shape[1]} tokens: keep the last {cfg.n_ctx}"
         )
     see = _tap(tap)
-    x = drop(embed(params["wte"], params["wpe"], ids, start), cfg.dropout, rng)
-    x = see("embedding", x)
+    padding = caches[0].padding if caches else None
+    x = embed(params["wte"], params["wpe"], ids, start, padding)
+    x = see("embedding", drop(x, cfg.dropout, rng))
     for i, block_params in enumerate(params["h"]):
         cache = caches[i] if caches else None
         inner = _tap(tap, f"h.{i}.") if tap is not None else None
@@ -156,9 +157,10 @@ def gpt(
     return unembed(head["weight"], x)
 
 
-def new_caches(cfg):
-    """An empty `Cache` for each block, of ``cfg.n_ctx`` positions."""
-    return [Cache(cfg.n_ctx) for _ in range(cfg.n_layer)]
+def new_caches(cfg, capacity=None, padding=None):
+    """An empty `Cache` for each block, of ``capacity`` (or ``cfg.n_ctx``) positions,
+    for a batch whose rows begin with ``padding`` (B,) positions of filling."""
+    return [Cache(capacity or cfg.n_ctx, padding) for _ in range(cfg.n_layer)]
 
 
 def _tap(tap, prefix=""):

@@ -1,37 +1,21 @@
-"""Generation: the right distribution, the cache, the sliding window, and sentences."""
+"""Generation: the cache, the sliding window, batches of prompts, and sentences."""
 
 import dataclasses
 import importlib
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from small_model import CFG, noisy
 
 import minigpt as mg
-from minigpt.generate import check_settings, choose
 
 gen = importlib.import_module("minigpt.generate")  # mg.generate is the function
 LONG = dataclasses.replace(CFG, n_ctx=11)
 PARAMS = noisy(LONG, scale=0.5)
 PROMPT = np.array([3, 1, 4, 1, 5, 9])
 THREE = PROMPT[None].repeat(3, 0)
-LOGITS = np.log(np.array([[0.5, 0.25, 0.15, 0.07, 0.03]]))
-
-
-def draws(logits=LOGITS, n=20_000, temperature=1.0, top_k=None, top_p=None, seed=0):
-    """How often each token is chosen in ``n`` draws, as shares."""
-    rng = np.random.default_rng(seed)
-    many = np.repeat(logits, n, axis=0)
-    chosen = choose(many, temperature, top_k, top_p, rng)
-    return np.bincount(chosen, minlength=logits.shape[1]) / n
-
-
-def agrees(shares, p, n=20_000):
-    """Pearson's chi-square test, at one in 10,000 for up to four degrees of freedom."""
-    p = np.asarray(p) / np.sum(p)
-    assert (shares[p == 0] == 0).all()
-    shares, p = shares[p > 0], p[p > 0]
-    return n * ((shares - p) ** 2 / p).sum() < 23.5
 
 
 def naive(params, ids, cfg, count):
@@ -41,53 +25,6 @@ def naive(params, ids, cfg, count):
         logits = mg.gpt(params, np.array([ids[-cfg.n_ctx :]]), cfg)
         ids.append(int(logits[0, -1].argmax()))
     return ids
-
-
-# ---------------------------------------------------------------- distributions
-
-
-@pytest.mark.parametrize("temperature", [0.5, 1.0, 2.0, 10.0])
-def test_temperature(temperature):
-    p = np.exp(LOGITS[0] / temperature)
-    assert agrees(draws(temperature=temperature), p)
-    assert not agrees(draws(temperature=temperature), np.exp(LOGITS[0] / 3))
-
-
-def test_temperature_at_its_ends():
-    assert (draws(temperature=0, n=50)[0], draws(temperature=1e-6, n=50)[0]) == (1, 1)
-    assert draws(temperature=5e-324, n=50)[0] == 1
-    assert agrees(draws(temperature=1e300), np.ones(5))
-    huge = np.array([[3e38, -3e38, 0]], np.float32)
-    assert draws(huge, n=50, temperature=1e-6)[0] == 1
-
-
-def test_top_k():
-    assert agrees(draws(top_k=2), [50, 25, 0, 0, 0])
-    assert agrees(draws(top_k=1), [1, 0, 0, 0, 0])
-    assert agrees(draws(top_k=5), np.exp(LOGITS[0]))
-    assert agrees(draws(top_k=99), np.exp(LOGITS[0]))
-
-
-@pytest.mark.parametrize("kept, p", [(1, 1e-9), (1, 0.49), (2, 0.6), (3, 0.76), (5, 1)])
-def test_top_p_keeps_the_fewest_that_reach_it(kept, p):
-    expected = np.exp(LOGITS[0]) * (np.arange(5) < kept)
-    assert agrees(draws(top_p=p), expected)
-    shuffled = np.array([3, 1, 0, 4, 2])
-    assert agrees(draws(LOGITS[:, shuffled], top_p=p), expected[shuffled])
-
-
-def test_top_k_comes_before_top_p():
-    # of the two kept, the first has 2/3: it alone reaches 0.6
-    assert agrees(draws(top_k=2, top_p=0.6), [1, 0, 0, 0, 0])
-
-
-def test_sampling_never_chooses_what_has_no_probability():
-    class Ends:
-        def random(self, shape):
-            return np.resize([0.0, 1 - 2**-53], shape)
-
-    p = np.repeat([[0.0, 0.3, 0.7, 0.0]], 2, axis=0)
-    assert gen.sample(p, Ends()).tolist() == [1, 2]
 
 
 # ---------------------------------------------------------------- generate
@@ -180,6 +117,65 @@ def test_stream_gives_the_tokens_of_generate(stop):
     assert new == out[6:].tolist() and all(type(i) is int for i in new)
 
 
+# ---------------------------------------------------------------- different lengths
+
+
+@given(
+    lengths=st.lists(st.integers(1, 16), min_size=2, max_size=5),
+    count=st.integers(0, 14),
+    cache=st.booleans(),
+)
+def test_prompts_of_different_lengths_are_written_as_if_alone(lengths, count, cache):
+    rng = np.random.default_rng(sum(lengths))
+    prompts = [rng.integers(0, LONG.vocab_size, n) for n in lengths]
+    settings = {"temperature": 0, "cache": cache}
+    together = mg.generate(PARAMS, prompts, LONG, count, **settings)
+    for prompt, row in zip(prompts, together, strict=True):
+        assert row.tolist() == naive(PARAMS, prompt, LONG, count)
+
+
+def test_padding_is_read_by_nobody():
+    ids = np.array([[0, 0, 0, 5, 9, 2], [3, 1, 4, 1, 5, 9]])
+    caches = mg.model.new_caches(LONG, padding=np.array([3, 0]))
+    seen = {}
+    both = mg.gpt(PARAMS, ids, LONG, caches=caches, tap=seen)
+    alone = mg.gpt(PARAMS, ids[:1, 3:], LONG)
+    np.testing.assert_allclose(both[0, 3:], alone[0], rtol=0, atol=2e-6)
+    np.testing.assert_allclose(both[1:], mg.gpt(PARAMS, ids[1:], LONG), atol=2e-6)
+    assert (seen["h.1.attn.weights"][0, :, 3:, :3] == 0).all()
+    assert np.isfinite(both).all()
+
+
+def test_stop_tokens_in_prompts_of_different_lengths():
+    prompts = [PROMPT, PROMPT[:2], PROMPT[:4]]
+    free = mg.generate(PARAMS, prompts, LONG, 25, seed=2)
+    stop = int(free[1][5])
+    stopped = mg.generate(PARAMS, prompts, LONG, 25, seed=2, stop=stop)
+    for prompt, row, whole in zip(prompts, stopped, free, strict=True):
+        new, free_new = row[len(prompt) :].tolist(), whole[len(prompt) :].tolist()
+        end = new.index(stop) + 1 if stop in new else len(new)
+        assert new[:end] == free_new[:end] and set(new[end:]) <= {stop}
+    assert len({len(r) - len(p) for r, p in zip(stopped, prompts, strict=True)}) == 1
+
+
+def test_a_long_prompt_is_read_in_pieces(monkeypatch):
+    whole = mg.generate(PARAMS, PROMPT, LONG, 8, seed=0)
+    monkeypatch.setattr(gen, "PIECE", 4)
+    assert fed_to_the_model(monkeypatch, 3) == [4, 2, 1, 1]
+    np.testing.assert_array_equal(mg.generate(PARAMS, PROMPT, LONG, 8, seed=0), whole)
+
+
+def test_the_cache_is_as_large_as_the_text(monkeypatch):
+    made = []
+    monkeypatch.setattr(
+        gen, "new_caches", lambda *a: made.append(mg.model.new_caches(*a)) or made[-1]
+    )
+    mg.generate(PARAMS, PROMPT, LONG, 3, temperature=0)
+    assert [c.capacity for c in made[0]] == [8, 8] and made[0][0].length == 8
+    mg.generate(PARAMS, PROMPT, LONG, 30, temperature=0)
+    assert made[1][0].capacity == LONG.n_ctx
+
+
 # ---------------------------------------------------------------- sentences
 
 NAN = float("nan")
@@ -212,7 +208,11 @@ def test_settings_without_meaning(function, settings, sentence):
     [
         ([], "the prompt is empty"),
         ([[]], "the prompt is empty"),
-        ([[1, 2], [3]], "must be of one length"),
+        ([[1, 2], []], "the prompt is empty"),
+        ([[1, 2], [13]], "the id 13 is not in the model's vocabulary of 13"),
+        ([[1, 2], 3], "a prompt is token ids"),
+        ([[[1], [2]], [3]], "a prompt is token ids"),
+        ([[1, [2]], [3]], "one prompt is needed"),
         ("Once", "encode text with a tokenizer first"),
         ([1.0], "a prompt is token ids"),
         (3, "a prompt is token ids"),
@@ -228,6 +228,8 @@ def test_prompts_that_no_model_reads(ids, sentence):
 def test_stream_takes_one_prompt():
     with pytest.raises(ValueError, match="one prompt, and got a batch of 2"):
         mg.stream(PARAMS, [PROMPT, PROMPT], LONG, 3)
+    with pytest.raises(ValueError, match="one prompt is needed"):
+        mg.stream(PARAMS, [PROMPT, PROMPT[:2]], LONG, 3)
 
 
 @pytest.mark.parametrize("temperature", [0, 1.0])
@@ -238,6 +240,3 @@ def test_broken_weights_get_a_sentence(temperature):
         mg.generate(broken, PROMPT, LONG, 3, temperature=temperature)
 
 
-def test_check_settings_lets_the_sensible_pass():
-    check_settings(0, 1, 1.0)
-    check_settings(np.float32(0.7), np.int64(5), 0.1)

@@ -12,7 +12,7 @@ import pytest
 from small_model import CFG, noisy
 
 import minigpt as mg
-from minigpt.generate import keep_top_k, probabilities, scale
+from minigpt.sampling import keep_top_k, probabilities, scale
 
 widgets = pytest.importorskip("minigpt.widgets", reason="ipywidgets is missing")
 PROMPT = "Once a girl called Mia had a red kite. One day"

@@ -5,9 +5,10 @@ from html import escape
 import ipywidgets as widgets
 import numpy as np
 
-from minigpt.generate import check_ids, check_settings, distribution, generate
+from minigpt.generate import check_ids, generate
 from minigpt.model import gpt
 from minigpt.plots import bars, piece
+from minigpt.sampling import check_settings, distribution
 from minigpt.widgets.still import still
 
 VIEW = "application/vnd.jupyter.widget-view+json"
