@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from minigpt.autodiff import Primitive
-from minigpt.ops.namespace import array_namespace
+from minigpt.ops.namespace import array_namespace, in_place
 
 
 @Primitive
@@ -57,7 +57,7 @@ def _gelu_tanh(xp, x):
     u += 1.0
     u *= x
     u *= math.sqrt(2.0 / math.pi)
-    return xp.tanh(u)
+    return in_place(xp.tanh, u)
 
 
 @Primitive
@@ -73,7 +73,7 @@ def softmax(scores, mask=None, /, *, scale=1.0):  # (â€¦, S), (S) or more -> (â€
     if mask is not None:
         p = xp.where(mask, p, -xp.inf)
     p -= xp.max(p, axis=-1, keepdims=True)
-    p = xp.exp(p)
+    p = in_place(xp.exp, p)
     p /= xp.sum(p, axis=-1, keepdims=True)
     return p
 
@@ -120,8 +120,10 @@ def layer_norm_vjp(_y, x, weight, _bias, *, eps=1e-5):
 
 
 def _standardise(xp, x, eps):
-    x_hat = x - xp.mean(x, axis=-1, keepdims=True)
-    deviation = xp.sqrt(xp.mean(x_hat * x_hat, axis=-1, keepdims=True) + eps)
+    C = x.shape[-1]
+    x_hat = x - xp.sum(x, axis=-1, keepdims=True) / C
+    variance = xp.vecdot(x_hat, x_hat)[..., None] / C
+    deviation = xp.sqrt(variance + eps)
     x_hat /= deviation
     return x_hat, deviation
 
