@@ -10,8 +10,9 @@ import importlib
 
 from minigpt import tree
 from minigpt.autodiff import check_grads, value_and_grad, without_gradient
-from minigpt.checkpoint import load, load_gpt2, save
+from minigpt.checkpoint import load, save
 from minigpt.generate import generate, stream
+from minigpt.gpt2_weights import load_gpt2
 from minigpt.loss import next_token_loss
 from minigpt.model import Config, gpt, init
 from minigpt.tokenizer import BPETokenizer, CharTokenizer, WordTokenizer

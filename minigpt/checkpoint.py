@@ -1,4 +1,4 @@
-"""Models on disk: safetensors for the weights, JSON for the rest, no pickle.
+"""Our models on disk: safetensors for the weights, JSON for the rest, no pickle.
 
 A file is written beside its place and then renamed, so that what is there is whole.
 Chapter: gpt2.
@@ -11,15 +11,13 @@ from importlib import resources
 from pathlib import Path
 
 import numpy as np
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save as to_bytes
 
 from minigpt import tokenizer as tokenizers
 from minigpt import tree
 from minigpt.model import Config, init
+from minigpt.safetensors_file import encode, read_header
 
 FORMAT = "minigpt"
-MASKS = (".attn.bias", ".attn.masked_bias")  # buffers of old checkpoints
 
 
 def save(folder, params, cfg, tokenizer=None):
@@ -43,7 +41,8 @@ def load(folder):
     """
     folder = find(folder)
     cfg = read_config(folder / "config.json")
-    params = assemble(read_tensors(folder / "model.safetensors")[0], cfg)
+    with open_tensors(folder / "model.safetensors") as file:
+        params = assemble(read_header(file)[0], cfg)
     path = folder / "tokenizer.json"
     return params, cfg, tokenizers.load(path) if path.exists() else None
 
@@ -69,7 +68,7 @@ def read_config(path):
         raise FileNotFoundError(
             f"{path.parent} holds no {path.name}: it is not a folder that save() wrote"
         )
-    config = _read_json(path)
+    config = read_json(path)
     if config.pop("format", None) != FORMAT:
         raise ValueError(
             f"{path} is not a configuration that save() wrote: for GPT-2 in Hugging "
@@ -81,7 +80,8 @@ def read_config(path):
         raise ValueError(f"{path} is not a configuration: {error}") from None
 
 
-def _read_json(path):
+def read_json(path):
+    """The names and values in a file of JSON; ``ValueError`` when it holds none."""
     try:
         config = json.loads(path.read_text("utf-8"))
     except ValueError as error:  # no JSON, or no UTF-8
@@ -91,64 +91,30 @@ def _read_json(path):
     return config
 
 
-def load_gpt2(path):
-    """``(params, cfg)`` from GPT-2's weights in Hugging Face's layout.
-
-    ``path`` is ``model.safetensors`` or the folder that holds it. Names with or without
-    the ``transformer.`` prefix; mask buffers are left out; float32. The shape comes
-    from ``config.json`` beside the file, else from the tensors (heads of 64 channels).
-    Raises ``ValueError`` that lists every tensor that is wrong, missing or too many.
-    """
-    path = Path(path)
-    path = path / "model.safetensors" if path.is_dir() else path
-    flat = {
-        name.removeprefix("transformer."): array
-        for name, array in read_tensors(path)[0].items()
-        if not name.endswith(MASKS)
-    }
-    return assemble(flat, cfg := _gpt2_config(path.parent / "config.json", flat)), cfg
-
-
-def _gpt2_config(path, flat):
-    shape = {name: array.shape for name, array in flat.items()}
-    if not {"wte.weight", "wpe.weight"} <= set(shape):
-        raise ValueError("this file holds no GPT-2: it has no wte.weight or wpe.weight")
-    if not len(shape["wte.weight"]) == len(shape["wpe.weight"]) == 2:
-        raise ValueError("this file holds no GPT-2: its embeddings are no matrices")
-    vocab_size, n_embd = shape["wte.weight"]
-    layers = {name.split(".")[1] for name in shape if name.startswith("h.")}
-    config = _read_json(path) if path.exists() else {}
-    curve = config.get("activation_function", "gelu_new")
-    if curve not in ("gelu_new", "gelu_pytorch_tanh"):
-        raise ValueError(
-            f"{path} asks for the activation {curve!r}, and GPT-2's is 'gelu_new'"
-        )
-    if "n_head" not in config and n_embd % 64:
-        raise ValueError(
-            f"heads of 64 channels do not fit into {n_embd}, and there is no n_head in "
-            f"{path}: put the model's config.json there"
-        )
-    return Config(
-        vocab_size=vocab_size,
-        n_ctx=shape["wpe.weight"][0],
-        n_embd=n_embd,
-        n_layer=len(layers),
-        n_head=config.get("n_head", n_embd // 64),
-        layer_norm_eps=config.get("layer_norm_epsilon", 1e-5),
-    )
-
-
-def assemble(flat, cfg):
-    """The tree of parameters from named arrays, after checking each name and shape."""
-    expected = {name: a.shape for name, a in tree.flatten(_outline(cfg)).items()}
-    if "lm_head.weight" in flat:
+def assemble(tensors, cfg):
+    """The tree of parameters from a file's tensors, after checking each name and shape;
+    float64 stays, and every other floating type becomes float32."""
+    expected = shapes(cfg)
+    if "lm_head.weight" in tensors:
         expected["lm_head.weight"] = (cfg.vocab_size, cfg.n_embd)
-    if "head.weight" in flat:  # a classifier's, with a row for each of its labels
-        expected["head.weight"] = (*flat["head.weight"].shape[:1], cfg.n_embd)
-    problems = report(expected, {name: a.shape for name, a in flat.items()})
+    if "head.weight" in tensors:  # a classifier's, with a row for each of its labels
+        expected["head.weight"] = (*tensors["head.weight"].shape[:1], cfg.n_embd)
+    problems = report(expected, {name: found(t) for name, t in tensors.items()})
     if problems:
         raise ValueError("the weights do not fit the model:\n" + "\n".join(problems))
-    return tree.unflatten({name: widen(flat[name]) for name in expected})
+    return tree.unflatten({name: tensors[name].read(widen=True) for name in expected})
+
+
+def shapes(cfg):
+    """The shape of each of a model's tensors, by name, in the order of `init`."""
+    return {name: a.shape for name, a in tree.flatten(_outline(cfg)).items()}
+
+
+def found(tensor):
+    """What to compare with the shape that is expected of a tensor in a file."""
+    if tensor.floating:
+        return tensor.shape
+    return f"{tensor.shape} of {tensor.kind}, which is no floating-point type"
 
 
 def report(expected, found):
@@ -163,46 +129,49 @@ def report(expected, found):
 
 def _outline(cfg):
     """A tree like that of `init`, without its memory."""
-    small = dataclasses.replace(cfg, vocab_size=1, n_ctx=1, n_layer=1)
-    params = tree.map(lambda a: np.broadcast_to(np.float32(0), a.shape), init(small))
+    one = {"vocab_size": 1, "n_ctx": 1, "n_embd": 1, "n_layer": 1, "n_head": 1}
+    params = init(dataclasses.replace(cfg, **one))
+    C = cfg.n_embd  # every side of the other arrays is a multiple of it
+
+    def zeros(*shape):
+        return np.broadcast_to(np.float32(0), shape)
+
+    params = tree.map(lambda a: zeros(*(C * side for side in a.shape)), params)
     rows = {"wte": cfg.vocab_size, "wpe": cfg.n_ctx}
-    for name, n in rows.items():
-        params[name] = {"weight": np.broadcast_to(np.float32(0), (n, cfg.n_embd))}
+    params |= {name: {"weight": zeros(n, C)} for name, n in rows.items()}
     return params | {"h": params["h"] * cfg.n_layer}
-
-
-def widen(array):
-    """float64 stays; every other floating type becomes float32."""
-    return array if array.dtype == np.float64 else array.astype(np.float32, copy=False)
 
 
 def write_tensors(path, flat, metadata=None):
     """Write named arrays, and strings by name, as one safetensors file."""
-    arrays = {name: np.asarray(a, order="C") for name, a in flat.items()}
-    write(path, to_bytes(arrays, metadata={"format": FORMAT, **(metadata or {})}))
+    write(path, encode(flat, {"format": FORMAT, **(metadata or {})}))
 
 
 def read_tensors(path):
     """``(named arrays, metadata)`` of a safetensors file."""
+    with open_tensors(path) as file:
+        tensors, metadata = read_header(file)
+        return {name: tensor.read() for name, tensor in tensors.items()}, metadata
+
+
+def open_tensors(path):
+    """A safetensors file, open for reading bytes."""
     if Path(path).suffix != ".safetensors":
         raise ValueError(f"{path} is no .safetensors file, and no other kind is opened")
     try:
-        with safe_open(path, framework="numpy") as file:
-            metadata = file.metadata() or {}
-            return {name: file.get_tensor(name) for name in file.keys()}, metadata
+        return open(path, "rb")
     except FileNotFoundError:
         raise FileNotFoundError(f"there is no file {path}") from None
-    except SafetensorError as error:
-        raise ValueError(f"{path} is damaged or was cut short: {error}") from None
 
 
 def write(path, content):
-    """Write bytes beside ``path``, make sure that they are on disk, then rename."""
+    """Write bytes beside ``path``, make sure that they are on disk, then rename.
+    ``content`` may also come in parts, one after the other."""
     path = Path(path)
     beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with open(beside, "wb") as file:
-            file.write(content)
+            file.writelines([content] if isinstance(content, bytes) else content)
             file.flush()
             os.fsync(file.fileno())
         os.replace(beside, path)
