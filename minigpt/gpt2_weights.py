@@ -173,7 +173,7 @@ def _load_tensorflow(folder):
     expected = shapes(cfg)
     _compare(folder, expected, sizes, problems)
     for name in expected:
-        if not np.isfinite(flat[name]).all():
+        if not all(np.isfinite(row).all() for row in flat[name]):  # small masks
             raise ValueError(not_finite(name, folder))
         order = "F" if name.endswith(BY_COLUMNS) else "C"
         dtype = np.float64 if flat[name].dtype == np.float64 else np.float32

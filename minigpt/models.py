@@ -1,0 +1,183 @@
+"""Models by name: where they lie, how they are loaded, where they are fetched from.
+
+"tales" comes with the package. OpenAI's GPT-2 in its four sizes is fetched once, from
+Hugging Face's hub or a mirror of it, into the folder of models. Chapter: gpt2.
+"""
+
+import contextlib
+import json
+import os
+from importlib import resources
+from pathlib import Path
+
+import minigpt as mg
+from minigpt import checkpoint, vocabulary
+from minigpt.tokenizer import BPETokenizer
+
+HUB = "https://huggingface.co"
+PUBLISHED = {  # gigabytes and sha256 of model.safetensors, as the hub states them
+    "gpt2": (
+        0.55,
+        "248dfc3911869ec493c76e65bf2fcf7f615828b0254c12b473182f0f81d3a707",
+    ),
+    "gpt2-medium": (
+        1.52,
+        "fc5a354a19255ad494f3d71549390baca1ccf61d1d822b9408971705c687c9cd",
+    ),
+    "gpt2-large": (
+        3.25,
+        "5f47f3e12f91cd33b662ce7e433b6150ad5512b5884a2cee961b50e9c3bbebce",
+    ),
+    "gpt2-xl": (
+        6.43,
+        "0f8b28eb05a8075f48b61b6f35332978c74fc7763fa9fb4051a1c30511736a6a",
+    ),
+}
+ALIASES = dict(zip(("124M", "355M", "774M", "1558M"), PUBLISHED, strict=True))
+NAMES = ("tales", *PUBLISHED, *ALIASES)
+# The hub's names of GPT-2's tokenizer files, which are OpenAI's byte for byte.
+TOKENIZER = {"merges.txt": "gpt2/vocab.bpe", "vocab.json": "gpt2/encoder.json"}
+WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "hparams.json")
+
+
+def folder(models_dir=None):
+    """Where models are kept: ``models_dir``, else the environment variable
+    MINIGPT_MODELS, else ``models`` in the user's cache."""
+    if models_dir := models_dir or os.environ.get("MINIGPT_MODELS"):
+        return Path(models_dir)
+    from minigpt import data
+
+    return data.cache_folder() / "models"
+
+
+def find(name, models_dir=None):
+    """The folder or file of a model: one of `NAMES`, else a path.
+
+    A name means the same everywhere: a folder here that happens to be called so is
+    ``./gpt2``. Raises ``FileNotFoundError`` with the command that fetches the model, or
+    with the names.
+    """
+    preset, path = ALIASES.get(str(name), str(name)), Path(name)
+    if preset == "tales":
+        return Path(str(resources.files("minigpt"))) / "assets" / "tales"
+    if preset in PUBLISHED:
+        place = folder(models_dir) / preset
+        if not any((place / file).is_file() for file in WEIGHTS):
+            raise FileNotFoundError(_how_to_get(preset, place))
+        return place
+    if not path.exists():
+        raise FileNotFoundError(
+            f"there is no model {str(name)!r}: give one of {', '.join(NAMES)}, or the "
+            "path of a folder or of a .safetensors file"
+        )
+    return path
+
+
+def _how_to_get(preset, place):
+    begun = (place / "model.safetensors.part").exists()
+    here = f" (or give the path ./{preset})" if Path(preset).is_dir() else ""
+    return (
+        f"{preset} is not {'whole' if begun else 'here'} yet: minigpt download "
+        f"{preset} {'goes on with' if begun else 'fetches'} its "
+        f"{PUBLISHED[preset][0]} GB{here}. Without a network, put model.safetensors, "
+        f"config.json, merges.txt and vocab.json into {place}"
+    )
+
+
+def load(name, models_dir=None):
+    """``(params, cfg, tokenizer)`` of a model that `find` finds.
+
+    It may lie there as ``save`` wrote it, in Hugging Face's layout or in OpenAI's. The
+    tokenizer is the one beside the weights, else GPT-2's for its 50,257 tokens when the
+    data has it (`minigpt.data`), else None; nothing is downloaded. Raises
+    ``FileNotFoundError`` or ``ValueError`` with what is missing or wrong.
+    """
+    path = find(name, models_dir)
+    place = path if path.is_dir() else path.parent
+    named = path.is_dir() or path.name == "model.safetensors"
+    if named and _says(place / "config.json", checkpoint.FORMAT):
+        params, cfg, tok = mg.load(place)
+    else:
+        (params, cfg), tok = mg.load_gpt2(path), None
+    tok = tok or _tokenizer(place, cfg.vocab_size)
+    if tok and tok.vocab_size > cfg.vocab_size:
+        raise ValueError(
+            f"the tokenizer in {place} has {tok.vocab_size:,} tokens, and the model "
+            f"knows {cfg.vocab_size:,}: they do not belong together"
+        )
+    return params, cfg, tok
+
+
+def _says(path, name):
+    """Whether a JSON file says that it is in our format of this name; Hugging Face's
+    files are called config.json and tokenizer.json, too."""
+    try:
+        content = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return False
+    return isinstance(content, dict) and content.get("format") == name
+
+
+def _tokenizer(place, vocab_size):
+    """The tokenizer whose files lie beside the weights, else GPT-2's, else None."""
+    if _says(place / "tokenizer.json", vocabulary.FORMAT):
+        return vocabulary.load(place / "tokenizer.json")
+    with contextlib.suppress(FileNotFoundError):
+        return BPETokenizer.from_gpt2(place)
+    return _published_tokenizer(place) if vocab_size == 50257 else None
+
+
+def _published_tokenizer(place):
+    """GPT-2's, from its two files where `minigpt.data` has them."""
+    from minigpt import data
+
+    places = [os.environ.get("MINIGPT_DATA"), data.cache_folder()]
+    for name in TOKENIZER.values():
+        if not any(p and (Path(p) / name).is_file() for p in places):
+            raise FileNotFoundError(
+                f"the tokenizer's files are missing: put merges.txt and vocab.json (or "
+                f"vocab.bpe and encoder.json) into {place}, or, with a network, fetch "
+                f"them once: minigpt.data.fetch({name!r}). load_gpt2 reads the weights "
+                "alone"
+            )
+    return BPETokenizer.from_gpt2(*map(data.fetch, TOKENIZER.values()))
+
+
+def download(name, models_dir=None, *, mirror=None, progress=True):
+    """The folder of one of GPT-2's four sizes, after what was missing was fetched.
+
+    The files are those at https://huggingface.co/openai-community; a mirror (or else
+    the environment variable MINIGPT_MIRROR) is an address that has them under the same
+    path: ``<mirror>/openai-community/gpt2/resolve/main/model.safetensors``. Raises
+    ``ValueError`` for an unknown name or a wrong sum, ``OSError`` as `download.fetch`.
+    """
+    from minigpt.download import fetch
+
+    preset = ALIASES.get(name, name)
+    if preset not in PUBLISHED:
+        raise ValueError(
+            f"{name!r} cannot be downloaded: choose of {[*PUBLISHED, *ALIASES]}"
+            + (", since tales comes with the package" if name == "tales" else "")
+        )
+    mirror = (mirror or os.environ.get("MINIGPT_MIRROR") or HUB).rstrip("/")
+    if not mirror.startswith(("https://", "http://")):
+        raise ValueError(
+            f"a mirror's address begins with https:// or http://, and {mirror!r} does "
+            "not"
+        )
+    place = folder(models_dir) / preset
+    for file, sha256 in _sums(preset).items():
+        url = f"{mirror}/openai-community/{preset}/resolve/main/{file}"
+        fetch(url, place / file, sha256=sha256, progress=progress)
+    return place
+
+
+def _sums(preset):
+    """The files of a model, small ones first, and their sha256 where published."""
+    from minigpt import data
+
+    sums = {file: data.REGISTRY[name].sha256 for file, name in TOKENIZER.items()}
+    if preset == "gpt2-large":  # its small files have no sum that we have seen
+        sums = dict.fromkeys(sums)
+    weights = {"model.safetensors": PUBLISHED[preset][1]}
+    return {"config.json": None} | sums | weights
