@@ -11,12 +11,7 @@ from collections.abc import Iterable
 import regex
 
 from minigpt.bpe import EXACT_PATTERN, apply_merges, learn_merges, split
-from minigpt.gpt2_files import (
-    byte_alphabet,
-    find_files,
-    read_merges,
-    read_special_tokens,
-)
+from minigpt.gpt2_files import byte_alphabet, find_files, read
 from minigpt.vocabulary import (
     END_OF_TEXT,
     Tokenizer,
@@ -174,16 +169,16 @@ class BPETokenizer(Tokenizer):
     def from_gpt2(
         cls, vocab_bpe: str | os.PathLike, encoder_json: str | os.PathLike | None = None
     ) -> "BPETokenizer":
-        """GPT-2's tokenizer from its two files, or from the folder that holds them as
-        vocab.bpe and encoder.json or as merges.txt and vocab.json.
+        """GPT-2's tokenizer from its two files, or from the folder that holds them,
+        as vocab.bpe and encoder.json or as merges.txt and vocab.json; where neither
+        couple is, Hugging Face's tokenizer.json will do. Other files may lie beside.
 
         Raises FileNotFoundError when they are not there, ValueError when a file is
         damaged or the two do not belong together.
         """
         if encoder_json is None:
             vocab_bpe, encoder_json = find_files(vocab_bpe)
-        merges = read_merges(vocab_bpe)
-        names = read_special_tokens(encoder_json, merges)
+        merges, names = read(vocab_bpe, encoder_json)
         return cls(merges, names, byte_alphabet())
 
     def to_tiktoken(self):

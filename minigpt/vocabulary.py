@@ -157,6 +157,11 @@ def load(path: str | os.PathLike) -> Tokenizer:
     """
     try:
         state = json.loads(Path(path).read_bytes())
+        if isinstance(state, dict) and "added_tokens" in state:
+            raise ValueError(
+                "it is Hugging Face's; BPETokenizer.from_gpt2 takes the folder that "
+                "holds it when it is GPT-2's"
+            )
         if not isinstance(state, dict) or state.get("format") != FORMAT:
             raise ValueError(f'it lacks the line "format": "{FORMAT}"')
         if state["version"] != VERSION:
