@@ -1,7 +1,8 @@
 # The commands of the book. "make" alone lists them. PYTHON=/path/to/python picks the
 # interpreter that .venv is made from (3.11 or newer); everything else follows.
 .DEFAULT_GOAL := help
-.PHONY: help book test test-all notebooks lab retrain lint clean
+.PHONY: help book test test-all notebooks lab generate train download clean-model \
+	retrain lint clean
 
 NEWER = import sys; sys.exit(sys.version_info < (3, 11))
 PYTHON ?= $(shell for p in python3 python python3.14 python3.13 python3.12 python3.11; \
@@ -21,7 +22,7 @@ endif
 endif
 
 help: ## List these commands
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' Makefile
 
 book: $(READY) ## Build the book and say which page to open
 	@if [ -n "$$(find book/tools $(READY) -newer $(BUILD)/.built -print -quit 2>&1)" ]; \
@@ -44,6 +45,22 @@ lab: $(READY) ## Open the chapters in JupyterLab (installed at the first use)
 	@$(BIN)/python -c "import jupyterlab" 2>/dev/null || \
 	$(BIN)/python -m pip install "jupyterlab>=4.2"
 	OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1 $(BIN)/python -m jupyter lab book
+
+# What is typed reaches the program through the environment, in one piece.
+generate: $(READY) ## Let a model write (PROMPT="Once upon a time", MODEL=tales)
+	@$(BIN)/python -m minigpt generate "$${PROMPT-Once upon a time}" \
+	--model "$${MODEL:-tales}" $(OPTIONS)
+
+train: $(READY) ## Train a model on a text (FILE=tinyshakespeare.txt, OPTIONS="--steps 500")
+	@$(BIN)/python -m minigpt train "$${FILE:-tales}" $(OPTIONS)
+
+download: $(READY) ## Fetch a model or data (MODEL=gpt2-medium)
+	@$(BIN)/python -m minigpt download \
+	"$${MODEL:?is empty: name a model, as in make download MODEL=gpt2-medium}"
+
+clean-model: $(READY) ## Remove a downloaded or trained model (MODEL=gpt2-medium)
+	@$(BIN)/python -m minigpt remove \
+	"$${MODEL:?is empty: name a model, as in make clean-model MODEL=gpt2-medium}"
 
 retrain: $(READY) ## Train the shipped model again, about ten minutes
 	$(BIN)/python -m minigpt.assets.retrain

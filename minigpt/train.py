@@ -9,6 +9,7 @@ from tqdm import tqdm
 
 from minigpt import data, optim, parallel, tree
 from minigpt.checkpoint import save
+from minigpt.interrupt import HeldBack
 from minigpt.loss import next_token_loss
 from minigpt.run import Run, Settings, State, checksum
 
@@ -64,8 +65,9 @@ def fit(
     A folder ``out`` gets ``history.jsonl``, the last ``keep`` checkpoints (one every
     ``save_every`` steps, a tenth of all), ``best/`` by validation loss and in the end
     the model, for `minigpt.load`. ``resume=True`` goes on from the newest checkpoint to
-    the same bits as an unbroken run. ``workers`` threads share each batch; None chooses
-    by the size of a step, or as the checkpoint did.
+    the same bits as an unbroken run. Ctrl-C waits until a step is whole, and leaves a
+    checkpoint. ``workers`` threads share each batch; None chooses by the size of a
+    step, or as the checkpoint did.
 
     Raises ``ValueError`` for data and settings that cannot be, and
     ``FloatingPointError`` when the loss is no longer a number.
@@ -86,6 +88,7 @@ def fit(
         np.errstate(over="ignore", invalid="ignore"),  # a sentence says more
         parallel.step_function(loss, state.workers) as gradient,
         tqdm(total=steps, initial=state.step, disable=not progress) as bar,
+        HeldBack() as ctrl_c,
     ):
         while state.step < steps:
             record = update(state, cfg, train, settings, gradient)
@@ -107,9 +110,12 @@ def fit(
                 _show(record, bar)
                 if callback is not None:
                     callback(record)
-            if last or state.step % save_every == 0:
+            broken_off = ctrl_c.came  # asked once: it may come at any time
+            if last or broken_off or state.step % save_every == 0:
                 run.checkpoint(state)
             bar.update()
+            if broken_off:
+                raise KeyboardInterrupt
     if out is not None:
         save(out, state.params, cfg)
     return Result(state.params, history)

@@ -44,8 +44,9 @@ def script(folder: Path, name: str, text: str) -> Path:
 
 def test_help_is_the_default_and_names_every_command(project):
     said = make(project).stdout
-    goals = re.search(r"\.PHONY: (.*)", MAKEFILE)[1].split()
-    assert len(goals) == 9
+    phony = re.search(r"\.PHONY:((?:.*\\\n)*.*)", MAKEFILE)[1]
+    goals = phony.replace("\\\n", " ").split()
+    assert len(goals) == 13
     for goal in goals:
         assert re.search(rf"^  make {goal}\s+\S.{{10,}}$", said, re.M), goal
     assert not (project / ".venv").exists()
@@ -87,6 +88,60 @@ def test_uv_is_used_where_it_is(project):
     said = (project / "uv.log").read_text()
     assert said.startswith("uv venv ")
     assert "uv pip install --python .venv/bin/python -r requirements.txt" in said
+
+
+@pytest.fixture
+def installed(project) -> Path:
+    """A project that is ready, whose Python writes down what it is called with."""
+    (project / ".venv").mkdir()
+    checks = '[ "$1" = -c ] && { echo 1; exit; }'
+    told = f'printf "%s\\n" "$@" > "{project}/called"'
+    script(project / ".venv" / "bin", "python", f"{checks}\n{told}")
+    (project / ".venv" / ".ready").write_text(str(project))
+    return project
+
+
+def called(folder: Path, *arguments: str) -> list[str]:
+    """What a command of the Makefile hands to Python, word by word."""
+    result = make(folder, *arguments)
+    assert result.returncode == 0, result.stderr
+    return (folder / "called").read_text().splitlines()
+
+
+NASTY = 'it\'s "one" $HOME `id` $(id); rm -rf * #'
+
+
+def test_the_models_commands_hand_on_what_is_typed_in_one_piece(installed):
+    write = ["-m", "minigpt", "generate"]
+    said = called(installed, "generate")
+    assert said == [*write, "Once upon a time", "--model", "tales"]
+    # make itself reads $, so that a dollar is typed twice
+    typed = f"PROMPT={NASTY.replace('$', '$$')}"
+    said = called(installed, "generate", typed, "MODEL=gpt2", "OPTIONS=--seed 1")
+    assert said == [*write, NASTY, "--model", "gpt2", "--seed", "1"]
+    said = called(installed, "train", "FILE=my text.txt", "OPTIONS=--steps 5")
+    assert said == ["-m", "minigpt", "train", "my text.txt", "--steps", "5"]
+    assert called(installed, "train")[2:] == ["train", "tales"]
+    said = called(installed, "download", "MODEL=gpt2-medium")
+    assert said == ["-m", "minigpt", "download", "gpt2-medium"]
+    said = called(installed, "clean-model", "MODEL=runs/my model")
+    assert said == ["-m", "minigpt", "remove", "runs/my model"]
+
+
+@pytest.mark.parametrize("goal", ["download", "clean-model"])
+@pytest.mark.parametrize("more", [(), ("MODEL=",)])
+def test_a_model_that_is_not_named_gets_a_sentence(installed, goal, more):
+    result = make(installed, goal, *more)
+    assert result.returncode != 0
+    assert f"name a model, as in make {goal} MODEL=gpt2-medium" in result.stderr
+    assert not (installed / "called").exists()
+
+
+def test_clean_model_removes_only_by_the_command_that_looks_first():
+    recipe = MAKEFILE.split("clean-model: ")[1].split("\n\n")[0]
+    assert "minigpt remove" in recipe and not re.search(
+        r"\brm\b|rmtree|-delete", recipe
+    )
 
 
 def test_an_environment_from_another_folder_is_made_anew(project):

@@ -61,6 +61,16 @@ def test_every_module_has_its_line():
     assert sorted(named) == sorted(modules | folders)
 
 
+def test_the_command_line_is_shown_with_its_commands():
+    from minigpt.cli import main
+
+    (section,) = re.findall(r"^## The command line\n(.*?)^## ", README, re.S | re.M)
+    shown = set(re.findall(r"minigpt ([a-z]+)", section))
+    assert shown == set(main.commands) - {"remove"}  # make clean-model
+    assert all(f"`make {name}`" in section for name in ("generate", "clean-model"))
+    assert max(map(len, section.splitlines())) <= 95
+
+
 def test_the_pages_are_listed_once_each():
     linked = re.findall(r"\]\((book/[\w-]+\.md)\)", README)
     assert sorted(linked) == sorted(str(path) for path in chapters())

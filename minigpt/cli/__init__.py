@@ -1,0 +1,44 @@
+"""The command line: `minigpt …`, or `python -m minigpt …`.
+
+A file of this package holds one group of commands. What takes time to import, they
+import when they run, so that help and completion stay quick.
+"""
+
+import click
+
+from minigpt import __version__
+from minigpt.cli.complete import completion
+from minigpt.cli.finetune import finetune
+from minigpt.cli.generate import generate
+from minigpt.cli.mistakes import Commands
+from minigpt.cli.models import download, info, remove
+from minigpt.cli.tokenize import tokenize
+from minigpt.cli.train import train
+
+EPILOG = """\b
+Exit codes: 0 done, 1 a mistake in what was given, 2 a mistake in the command line,
+130 broken off by Ctrl-C. Each command has its own --help."""
+
+
+@click.group("minigpt", cls=Commands, epilog=EPILOG)
+@click.option(
+    "--debug",
+    is_flag=True,
+    envvar="MINIGPT_DEBUG",
+    show_envvar=True,
+    help="Show where in the program an error arose, instead of a sentence.",
+)
+@click.version_option(__version__, message="minigpt %(version)s")
+def main(debug):
+    """A GPT in NumPy: write, train, fine-tune, and look at what is inside.
+
+    \b
+    minigpt generate "Once upon a time"   # the model that is shipped writes
+    minigpt train tinyshakespeare.txt     # and here is one of your own
+    minigpt tokenize "Hello, world"       # what they see of a text
+    """
+
+
+for command in (generate, train, tokenize, finetune, download, info, remove):
+    main.add_command(command)
+main.add_command(completion)

@@ -1,0 +1,80 @@
+"""What the tests of the command line share: running it inside, and as a program."""
+
+import os
+import pty
+import subprocess
+import sys
+import termios
+from pathlib import Path
+
+from click.testing import CliRunner
+
+import minigpt
+from minigpt.cli import main
+
+FOLDER = Path(minigpt.__file__).parents[1]
+BARE = {"NO_COLOR": "", "MINIGPT_DEBUG": "", "COLUMNS": "80", "PYTHONUNBUFFERED": ""}
+
+
+def run(*args, code=0, **settings):
+    """Run a command inside this program; returns its result, with the exit code that
+    was expected. An error that is no sentence is raised."""
+    arguments = [str(arg) for arg in args]
+    result = CliRunner(env=BARE).invoke(main, arguments, **settings)
+    if result.exception and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    assert result.exit_code == code, result.output
+    return result
+
+
+def sentence(*args, code=1, **settings):
+    """What a command says of a mistake: one sentence, without a traceback."""
+    result = run(*args, code=code, **settings)
+    said = result.stderr.strip()
+    assert "Error: " in said and "Traceback" not in said
+    return said.split("Error: ", 1)[1]
+
+
+def program(*args):
+    """The command that runs it as a program of its own."""
+    return [sys.executable, "-W", "error", "-m", "minigpt", *map(str, args)]
+
+
+def start(*args, env=(), **settings):
+    """The program, started; standard output and error can be read unless given."""
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "cwd": FOLDER}
+    whole = {**os.environ, **BARE, **dict(env)}
+    return subprocess.Popen(program(*args), env=whole, **pipes | settings)
+
+
+def finished(*args, input=None, env=(), timeout=60, **settings):
+    """``(exit code, standard output, standard error)`` of the program, as bytes."""
+    if input is not None:
+        settings["stdin"] = subprocess.PIPE
+    with start(*args, env=env, **settings) as process:
+        out, err = process.communicate(input, timeout=timeout)
+    return process.returncode, out, err
+
+
+def on_terminal(*args, both=True, env=()):
+    """What a program shows on a terminal: standard output, and the other if asked."""
+    ours, theirs = pty.openpty()
+    termios.tcsetwinsize(theirs, (24, 80))
+    whole = {**os.environ, **BARE, "TERM": "xterm", **dict(env)}
+    out = theirs if both else subprocess.PIPE
+    settings = {"stdin": theirs, "stdout": out, "stderr": theirs, "cwd": FOLDER}
+    shown = b""
+    with subprocess.Popen(program(*args), env=whole, **settings) as process:
+        os.close(theirs)
+        plain = b"" if both else process.stdout.read()
+        while True:
+            try:
+                chunk = os.read(ours, 1 << 16)
+            except OSError:  # the other side is closed
+                break
+            if not chunk:
+                break
+            shown += chunk
+    os.close(ours)
+    assert process.returncode == 0, shown
+    return shown.decode(), plain.decode()
