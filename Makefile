@@ -47,8 +47,8 @@ lab: $(READY) ## Open the chapters in JupyterLab (installed at the first use)
 	OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1 $(BIN)/python -m jupyter lab book
 
 # What is typed reaches the program through the environment, in one piece.
-generate: $(READY) ## Let a model write (PROMPT="Once upon a time", MODEL=tales)
-	@$(BIN)/python -m minigpt generate "$${PROMPT-Once upon a time}" \
+generate: $(READY) ## Let a model write (PROMPT="One day", MODEL=tales)
+	@$(BIN)/python -m minigpt generate "$${PROMPT-Once there was a girl}" \
 	--model "$${MODEL:-tales}" $(OPTIONS)
 
 train: $(READY) ## Train a model on a text (FILE=tinyshakespeare.txt, OPTIONS="--steps 500")

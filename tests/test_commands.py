@@ -114,7 +114,7 @@ NASTY = 'it\'s "one" $HOME `id` $(id); rm -rf * #'
 def test_the_models_commands_hand_on_what_is_typed_in_one_piece(installed):
     write = ["-m", "minigpt", "generate"]
     said = called(installed, "generate")
-    assert said == [*write, "Once upon a time", "--model", "tales"]
+    assert said == [*write, "Once there was a girl", "--model", "tales"]
     # make itself reads $, so that a dollar is typed twice
     typed = f"PROMPT={NASTY.replace('$', '$$')}"
     said = called(installed, "generate", typed, "MODEL=gpt2", "OPTIONS=--seed 1")

@@ -33,9 +33,9 @@ def main(debug):
     """A GPT in NumPy: write, train, fine-tune, and look at what is inside.
 
     \b
-    minigpt generate "Once upon a time"   # the model that is shipped writes
-    minigpt train tinyshakespeare.txt     # and here is one of your own
-    minigpt tokenize "Hello, world"       # what they see of a text
+    minigpt generate "Once there was a girl"   # the model that is shipped writes
+    minigpt train tinyshakespeare.txt          # and here is one of your own
+    minigpt tokenize "Hello, world"            # what they see of a text
     """
 
 

@@ -74,7 +74,7 @@ def generate(prompt, model, models_dir, max_new_tokens, stop, eot, echo, **sampl
     "-" reads the prompt from standard input; without one the model begins by itself.
 
     \b
-    minigpt generate "Once upon a time" --temperature 0.8
+    minigpt generate "Once there was a girl" --temperature 0.8
     echo "Q: 2 + 2? A:" | minigpt generate - --model gpt2 --stop Q: --top-k 40
     """
     from minigpt import models, streaming
