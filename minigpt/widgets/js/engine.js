@@ -1,0 +1,96 @@
+// A model that answers in the page: what minigpt/generate.py is in Python, in steps.
+
+import { fromBase64, readTensors } from "./checkpoint.js";
+import { gpt, newCaches, transpose } from "./model.js";
+import { Random } from "./random.js";
+import { filter, entropy, sample } from "./sampling.js";
+import { Tokenizer } from "./tokenizer.js";
+
+// The `Engine` of a packed model: `config` and `tokenizer` are what their JSON files
+// hold, `weights` is safetensors, as base64 or bytes.
+export function load({ config, tokenizer, weights }) {
+  const bytes = typeof weights === "string" ? fromBase64(weights) : weights;
+  return new Engine(readTensors(bytes), config, tokenizer && new Tokenizer(tokenizer));
+}
+
+export class Engine {
+  constructor(params, cfg, tok) {
+    // A model without an `lm_head` writes with the rows that it reads with.
+    const unembed = transpose((params.lm_head ?? params.wte).weight); // (C, V)
+    Object.assign(this, { params: { ...params, unembed }, cfg, tok });
+  }
+
+  // A text to be continued: the ids that it begins with, and a seed.
+  start(ids, seed = 0) {
+    return new Session(this, ids, seed);
+  }
+
+  // Everything that happens to a text of at most n_ctx ids: {name: {array, shape}}.
+  look(ids) {
+    const seen = {};
+    const tap = (name, array, shape) => { seen[name] = { array, shape }; };
+    gpt(this.params, this.check(ids), this.cfg, { tap });
+    return seen;
+  }
+
+  // The attention weights of every layer, (H, T, T): row t says where position t looks.
+  attention(ids) {
+    const seen = this.look(ids);
+    return this.params.h.map((_, i) => seen[`h.${i}.attn.weights`].array);
+  }
+
+  check(ids) {
+    const V = this.cfg.vocab_size;
+    const at = ids.findIndex((id) => !(Number.isInteger(id) && id >= 0 && id < V));
+    if (at >= 0)
+      throw new RangeError(`the id ${ids[at]} is not in the vocabulary of ${V}`);
+    if (ids.length === 0)
+      throw new RangeError("the text is empty: begin with the end token, tok.eot");
+    return ids;
+  }
+}
+
+// A text that grows. Nothing is computed before it is asked for; a call of `logits`,
+// `chances` or `step` reads one token (of a prompt, and when the window slides, n_ctx).
+export class Session {
+  constructor(engine, ids, seed) {
+    Object.assign(this, { engine, ids: [...engine.check(ids)] });
+    this.random = new Random(seed);
+    this.caches = null;
+    this.known = null; // the logits after `ids`, once asked for
+  }
+
+  logits() { // (V): for the token that follows
+    if (this.known) return this.known;
+    const { params, cfg } = this.engine;
+    if (!this.caches || this.ids.length > cfg.n_ctx) // the window slides: all anew
+      this.caches = newCaches(cfg);
+    const fed = this.ids.slice(-cfg.n_ctx).slice(this.caches[0].length);
+    this.known = gpt(params, fed, cfg, { caches: this.caches, last: true });
+    return this.known;
+  }
+
+  // The next token's logits, its chances at these settings (see `filter`), and their
+  // entropy in nats.
+  chances(settings) {
+    const logits = this.logits();
+    if (!logits.every(Number.isFinite))
+      throw new RangeError("the model's logits are not finite: its weights are broken");
+    const found = filter(logits, settings);
+    return { logits, ...found, entropy: entropy(found.probabilities) };
+  }
+
+  // Choose the next token and append it: what `chances` gives, and the `id`.
+  step(settings = {}) {
+    const found = this.chances(settings);
+    const greedy = settings.temperature === 0; // draws no number, as in Python
+    const id = sample(found.probabilities, greedy ? 0 : this.random.next());
+    this.append(id);
+    return { id, ...found };
+  }
+
+  append(id) { // a token of one's own choice
+    this.ids.push(...this.engine.check([id]));
+    this.known = null;
+  }
+}

@@ -1,0 +1,91 @@
+// From logits to a token: temperature, top-k, top-p, a draw, as minigpt/sampling.py, in
+// float64. `settings` are {temperature, top_k, top_p}. Chapter: generation.
+
+// What the settings make of logits (V): `probabilities` (V), which are drawn from, what
+// they were `before` any cut, and for each token what `cut` it: "temperature", "top_k",
+// "top_p" or "". Without a setting temperature is 1, and top_k and top_p keep all.
+export function filter(logits, settings = {}) {
+  const { temperature = 1, top_k = null, top_p = null } = settings;
+  checkSettings(temperature, top_k, top_p);
+  const scaled = scale(logits, temperature);
+  const first = top_k === null ? scaled : keepTopK(scaled, top_k);
+  const kept = top_p === null ? first : keepTopP(first, top_p);
+  const cut = Array.from(kept, (logit, i) => {
+    if (logit > -Infinity) return "";
+    if (scaled[i] === -Infinity) return "temperature";
+    return first[i] === -Infinity ? "top_k" : "top_p";
+  });
+  return { probabilities: probabilities(kept), before: probabilities(scaled), cut };
+}
+
+export function distribution(logits, settings) { // (V) -> (V)
+  return filter(logits, settings).probabilities;
+}
+
+// Logits over temperature, with the greatest at 0: before the division, so that no
+// temperature overflows. At 0 only the greatest is left, and of equals the first.
+export function scale(logits, temperature) { // (V) -> (V)
+  const best = argmax(logits);
+  if (temperature === 0)
+    return Float64Array.from(logits, (_, i) => (i === best ? 0 : -Infinity));
+  return Float64Array.from(logits, (logit) => (logit - logits[best]) / temperature);
+}
+
+// The k greatest logits (and those equal to the last of them), -Infinity elsewhere.
+export function keepTopK(logits, k) { // (V) -> (V)
+  if (k >= logits.length) return logits;
+  const kth = logits.slice().sort().at(-k);
+  return logits.map((logit) => (logit >= kth ? logit : -Infinity));
+}
+
+// The fewest greatest logits whose probabilities reach p, -Infinity elsewhere.
+export function keepTopP(logits, p) { // (V) -> (V)
+  const kept = logits.slice(), all = probabilities(logits);
+  let cumulative = 0;
+  for (const i of order(logits)) {
+    cumulative += all[i];
+    const before = cumulative - all[i]; // what better tokens hold
+    if (before >= p) kept[i] = -Infinity;
+  }
+  return kept;
+}
+
+export function probabilities(logits) { // (V) -> (V): softmax
+  const max = logits[argmax(logits)];
+  const p = Float64Array.from(logits, (logit) => Math.exp(logit - max));
+  const total = sum(p);
+  return p.map((share) => share / total);
+}
+
+// A place drawn with the probabilities p, by one number u in [0, 1).
+export function sample(p, u) { // (V) -> ()
+  const total = sum(p);
+  let cumulative = 0;
+  return p.findIndex((share) => {
+    cumulative += share;
+    return cumulative > u * total;
+  });
+}
+
+export function entropy(p) { // (V) -> (): in nats
+  return -sum(p.map((share) => (share > 0 ? share * Math.log(share) : 0)));
+}
+
+export function argmax(values) { // the place of the greatest; of equals the first
+  return values.reduce((best, value, i) => (value > values[best] ? i : best), 0);
+}
+
+export function order(values) { // places, the greatest first; equals as they stand
+  return Array.from(values.keys()).sort((a, b) => values[b] - values[a] || a - b);
+}
+
+const sum = (values) => values.reduce((total, value) => total + value, 0);
+
+function checkSettings(temperature, top_k, top_p) {
+  if (!(Number.isFinite(temperature) && temperature >= 0))
+    throw new RangeError(`temperature must be 0 (greedy) or more, not ${temperature}`);
+  if (top_k !== null && !(Number.isInteger(top_k) && top_k >= 1))
+    throw new RangeError(`top_k must be a whole number from 1, not ${top_k}`);
+  if (top_p !== null && !(top_p > 0 && top_p <= 1))
+    throw new RangeError(`top_p must be over 0 and at most 1, not ${top_p}`);
+}
