@@ -23,7 +23,7 @@ def distribution(logits, temperature, top_k=None, top_p=None):  # (B, V) -> (B, 
     logits = scale(logits, temperature)
     if top_k is not None:
         logits = keep_top_k(logits, top_k)
-    if top_p is not None:
+    if top_p is not None and top_p < 1:  # at 1 only rounding could cut
         logits = keep_top_p(logits, top_p)
     return probabilities(logits)
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from minigpt.sampling import check_settings, choose, sample
+from minigpt.sampling import check_settings, choose, distribution, sample
 
 LOGITS = np.log(np.array([[0.5, 0.25, 0.15, 0.07, 0.03]]))
 
@@ -52,6 +52,13 @@ def test_top_p_keeps_the_fewest_that_reach_it(kept, p):
     assert agrees(draws(top_p=p), expected)
     shuffled = np.array([3, 1, 0, 4, 2])
     assert agrees(draws(LOGITS[:, shuffled], top_p=p), expected[shuffled])
+
+
+def test_top_p_of_one_keeps_what_rounding_would_drop():
+    logits = np.array([[0.0, -40.0, -60.0]])
+    p = distribution(logits, 1.0, None, 1.0)
+    np.testing.assert_array_equal(p, distribution(logits, 1.0))
+    assert (p > 0).all()
 
 
 def test_top_k_comes_before_top_p():

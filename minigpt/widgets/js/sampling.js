@@ -9,7 +9,8 @@ export function filter(logits, settings = {}) {
   checkSettings(temperature, top_k, top_p);
   const scaled = scale(logits, temperature);
   const first = top_k === null ? scaled : keepTopK(scaled, top_k);
-  const kept = top_p === null ? first : keepTopP(first, top_p);
+  const all = top_p === null || top_p >= 1; // at 1 only rounding could cut
+  const kept = all ? first : keepTopP(first, top_p);
   const cut = Array.from(kept, (logit, i) => {
     if (logit > -Infinity) return "";
     if (scaled[i] === -Infinity) return "temperature";
