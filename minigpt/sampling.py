@@ -23,7 +23,7 @@ def distribution(logits, temperature, top_k=None, top_p=None):  # (B, V) -> (B, 
     logits = scale(logits, temperature)
     if top_k is not None:
         logits = keep_top_k(logits, top_k)
-    if top_p is not None and top_p < 1:  # at 1 only rounding could cut
+    if top_p is not None:
         logits = keep_top_p(logits, top_p)
     return probabilities(logits)
 
@@ -51,6 +51,8 @@ def keep_top_k(logits, k):  # (B, V) -> (B, V)
 def keep_top_p(logits, p):  # (B, V) -> (B, V)
     """The fewest greatest logits whose probabilities reach ``p``, -inf elsewhere.
     Holtzman and others 2020, "nucleus sampling"; at least one token is kept."""
+    if p >= 1:  # only rounding could drop something
+        return logits
     order = np.argsort(-logits, axis=-1, kind="stable")
     sorted_p = np.take_along_axis(probabilities(logits), order, axis=-1)
     before = np.cumsum(sorted_p, axis=-1) - sorted_p  # what better tokens hold

@@ -9,8 +9,7 @@ export function filter(logits, settings = {}) {
   checkSettings(temperature, top_k, top_p);
   const scaled = scale(logits, temperature);
   const first = top_k === null ? scaled : keepTopK(scaled, top_k);
-  const all = top_p === null || top_p >= 1; // at 1 only rounding could cut
-  const kept = all ? first : keepTopP(first, top_p);
+  const kept = top_p === null ? first : keepTopP(first, top_p);
   const cut = Array.from(kept, (logit, i) => {
     if (logit > -Infinity) return "";
     if (scaled[i] === -Infinity) return "temperature";
@@ -41,6 +40,7 @@ export function keepTopK(logits, k) { // (V) -> (V)
 
 // The fewest greatest logits whose probabilities reach p, -Infinity elsewhere.
 export function keepTopP(logits, p) { // (V) -> (V)
+  if (p >= 1) return logits; // only rounding could drop something
   const kept = logits.slice(), all = probabilities(logits);
   let cumulative = 0;
   for (const i of order(logits)) {
