@@ -6,7 +6,7 @@ and cross-entropy; `transformers` gives a second one.
 
 import numpy as np
 import pytest
-from small_model import CFG, batch, close, import_or_skip, noisy
+from small_model import batch, close, import_or_skip, noisy
 
 import minigpt as mg
 from minigpt import optim, tree
@@ -78,34 +78,6 @@ def test_the_whole_gpt(dtype, tolerance, masked, untied):
     assert close(grads, expected, tolerance)
     assert close({"": mg.gpt(params, ids, WIDE)}, {"": logits}, tolerance)
     assert float(value) == pytest.approx(loss, rel=tolerance)
-
-
-@each_precision
-def test_the_gpt_of_transformers(dtype, tolerance):
-    transformers = import_or_skip("transformers")
-    shape = {"vocab_size": 13, "n_positions": 8, "n_embd": 12, "n_layer": 2}
-    off = {"resid_pdrop": 0.0, "embd_pdrop": 0.0, "attn_pdrop": 0.0}
-    config = transformers.GPT2Config(
-        **shape, **off, n_head=3, bos_token_id=0, eos_token_id=0
-    )
-    model = transformers.GPT2LMHeadModel(config)
-    model.to(torch.float64 if dtype == np.float64 else torch.float32)
-    params, (ids, targets, _) = noisy(dtype=dtype), batch()
-    flat = {f"transformer.{n}": a for n, a in tree.flatten(params).items()}
-    missing, surplus = model.load_state_dict(
-        {n: torch.tensor(a) for n, a in flat.items()}, strict=False
-    )
-    assert surplus == [] and missing == ["lm_head.weight"]  # tied
-    logits = model(torch.as_tensor(ids)).logits
-    F.cross_entropy(logits.flatten(0, 1), torch.as_tensor(targets).flatten()).backward()
-    expected = {
-        name.removeprefix("transformer."): p.grad.numpy()
-        for name, p in model.named_parameters()
-    }
-    grads = mg.value_and_grad(mg.next_token_loss)(params, ids, targets, CFG)[1]
-    assert close(tree.flatten(grads), expected, tolerance)
-    ours = {"": mg.gpt(params, ids, CFG)}
-    assert close(ours, {"": logits.detach().numpy()}, tolerance)
 
 
 @each_precision
