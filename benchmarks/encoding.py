@@ -1,6 +1,6 @@
 """How fast tokenizers encode and learn Tiny Shakespeare, 1.1 million characters.
 
-    python benchmarks/tokenizers.py [--rounds 5]
+    python benchmarks/encoding.py [--rounds 5]
 
 Encoding with GPT-2's vocabulary: the first time in a fresh process (cold), once the
 process has seen the text (warm), and one piece of 100,000 letters (long). Learning:
@@ -10,7 +10,6 @@ the clock starts, and contenders take turns. Needs tinyshakespeare.txt and gpt2/
 """
 
 import argparse
-import sys
 import time
 from collections import Counter
 from pathlib import Path
@@ -77,7 +76,6 @@ def learner(name, text):
 
 
 def hugging_face():
-    sys.path[:] = [p for p in sys.path if Path(p).resolve() != HERE]  # not this file
     import tokenizers
 
     tok = tokenizers.Tokenizer(tokenizers.models.BPE())
