@@ -18,6 +18,7 @@ from minigpt.model import Config, init
 from minigpt.safetensors_file import encode, read_header
 
 FORMAT = "minigpt"
+MANY = 1000  # lines that an error has at most; no GPT-2 has more tensors
 
 
 def save(folder, params, cfg, tokenizer=None):
@@ -29,7 +30,8 @@ def save(folder, params, cfg, tokenizer=None):
     write(folder / "config.json", (json.dumps(config, indent=2) + "\n").encode())
     if tokenizer is not None:
         tokenizer.save(folder / "tokenizer.json")
-    write_tensors(folder / "model.safetensors", tree.flatten(params))
+    made_for = {"config": json.dumps(dataclasses.asdict(cfg))}
+    write_tensors(folder / "model.safetensors", tree.flatten(params), made_for)
 
 
 def load(folder):
@@ -42,9 +44,33 @@ def load(folder):
     folder = find(folder)
     cfg = read_config(folder / "config.json")
     with open_tensors(folder / "model.safetensors") as file:
-        params = assemble(read_header(file)[0], cfg)
+        tensors, metadata = read_header(file)
+        _check_one_save(folder, cfg, metadata)
+        params = assemble(tensors, cfg)
     path = folder / "tokenizer.json"
-    return params, cfg, tokenizers.load(path) if path.exists() else None
+    tokenizer = tokenizers.load(path) if path.exists() else None
+    check_tokenizer(tokenizer, cfg, folder)
+    return params, cfg, tokenizer
+
+
+def _check_one_save(folder, cfg, metadata):
+    """Two files cannot be renamed at once: after a power cut they may be of two saves,
+    which shapes alone do not show."""
+    made_for = metadata.get("config")  # older files have none
+    if made_for is not None and made_for != json.dumps(dataclasses.asdict(cfg)):
+        raise ValueError(
+            f"the weights in {folder} were saved with another config.json, {made_for}: "
+            "save() was broken off there; save again, or write that configuration back"
+        )
+
+
+def check_tokenizer(tokenizer, cfg, place):
+    """Raise ``ValueError`` for a tokenizer with more tokens than the model knows."""
+    if tokenizer and tokenizer.vocab_size > cfg.vocab_size:
+        raise ValueError(
+            f"the tokenizer in {place} has {tokenizer.vocab_size:,} tokens, and the "
+            f"model knows {cfg.vocab_size:,}: they do not belong together"
+        )
 
 
 def find(folder):
@@ -84,7 +110,7 @@ def read_json(path):
     """The names and values in a file of JSON; ``ValueError`` when it holds none."""
     try:
         config = json.loads(path.read_text("utf-8"))
-    except ValueError as error:  # no JSON, or no UTF-8
+    except (ValueError, RecursionError) as error:  # no JSON, or no UTF-8
         raise ValueError(f"{path} is not a configuration: {error}") from None
     if not isinstance(config, dict):
         raise ValueError(f"{path} is not a configuration: it holds no names")
@@ -124,6 +150,8 @@ def report(expected, found):
         want, have = expected.get(name, "nothing"), found.get(name, "nothing")
         if want != have:
             lines.append(f"  {name}: expected {want}, found {have}")
+    if len(lines) > MANY:
+        lines[MANY:] = [f"  … and {len(lines) - MANY:,} more"]
     return lines
 
 

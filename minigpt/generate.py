@@ -24,7 +24,7 @@ def generate(
     cache=True,
 ):
     """The prompt and the tokens that follow: (B, T) or (T,) -> the same rank, longer.
-    Of a list of prompts of different lengths: a list of arrays.
+    Prompts of different lengths come as a list, and so do their texts.
 
     Each logit is divided by ``temperature`` (0 chooses the greatest), then only the
     ``top_k`` most likely tokens are kept, and of these the fewest that together hold
@@ -161,7 +161,7 @@ def check_ids(ids, cfg, ranks=(1, 2)):
             f"the id {wrong} is not in the model's vocabulary of {cfg.vocab_size}: was "
             "the text encoded with another tokenizer?"
         )
-    return ids
+    return ids.astype(np.int64, copy=False)
 
 
 def _stop_ids(stop):

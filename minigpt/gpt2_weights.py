@@ -169,7 +169,10 @@ def _load_tensorflow(folder):
 
     flat, _ = read_bundle(folder)
     sizes = {name: array.shape for name, array in flat.items()}
-    cfg, problems = _fit(folder, read_json(folder / HPARAMS), sizes)
+    config = gpt2_config.read_config(folder / HPARAMS)
+    cfg, problems = _fit(folder, config, sizes)
+    if not gpt2_config.switch(config, "tie_word_embeddings"):
+        problems.append("  tie_word_embeddings: False, and there is no head in it")
     expected = shapes(cfg)
     _compare(folder, expected, sizes, problems)
     for name in expected:
@@ -178,4 +181,6 @@ def _load_tensorflow(folder):
         order = "F" if name.endswith(BY_COLUMNS) else "C"
         dtype = np.float64 if flat[name].dtype == np.float64 else np.float32
         flat[name] = np.asarray(flat[name], dtype, order=order)
-    return tree.unflatten({name: flat[name] for name in expected}), cfg
+    params = tree.unflatten({name: flat[name] for name in expected})
+    _scale_queries(params, cfg, config)
+    return params, cfg

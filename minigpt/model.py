@@ -13,6 +13,9 @@ from minigpt.attention import Cache, self_attention
 from minigpt.embedding import embed, unembed
 from minigpt.layers import drop, layer_norm, mlp
 
+MOST = dict.fromkeys(("vocab_size", "n_ctx", "n_embd", "n_head"), 10_000_000)
+MOST["n_layer"] = 10_000  # what a damaged file asks for must not fill the memory
+
 
 @dataclass(frozen=True)
 class Config:
@@ -27,10 +30,13 @@ class Config:
     layer_norm_eps: float = 1e-5  # keeps layer norm from dividing by zero
 
     def __post_init__(self):
-        for name in ("vocab_size", "n_ctx", "n_embd", "n_layer", "n_head"):
+        for name, most in MOST.items():
             value = getattr(self, name)
-            if not isinstance(value, int | np.integer) or value < 1:
+            whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
+            if not whole or value < 1:
                 raise ValueError(f"{name} must be a whole number from 1, not {value!r}")
+            if value > most:
+                raise ValueError(f"{name} can be at most {most:,}, and is {value:,}")
             object.__setattr__(self, name, int(value))  # NumPy's do not go into JSON
         if self.n_embd % self.n_head:
             raise ValueError(

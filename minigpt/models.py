@@ -7,6 +7,7 @@ Hugging Face's hub or a mirror of it, into the folder of models. Chapter: gpt2.
 import contextlib
 import json
 import os
+import re
 from importlib import resources
 from pathlib import Path
 
@@ -37,6 +38,7 @@ ALIASES = dict(zip(("124M", "355M", "774M", "1558M"), PUBLISHED, strict=True))
 NAMES = ("tales", *PUBLISHED, *ALIASES)
 # The hub's names of GPT-2's tokenizer files, which are OpenAI's byte for byte.
 TOKENIZER = {"merges.txt": "gpt2/vocab.bpe", "vocab.json": "gpt2/encoder.json"}
+BIN = "pytorch_model.bin"
 WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "hparams.json")
 
 
@@ -94,18 +96,24 @@ def load(name, models_dir=None):
     """
     path = find(name, models_dir)
     place = path if path.is_dir() else path.parent
+    if path.is_dir() and not any((path / file).exists() for file in (*WEIGHTS, BIN)):
+        _refuse_unfinished(path)
     named = path.is_dir() or path.name == "model.safetensors"
     if named and _says(place / "config.json", checkpoint.FORMAT):
         params, cfg, tok = mg.load(place)
     else:
         (params, cfg), tok = mg.load_gpt2(path), None
     tok = tok or _tokenizer(place, cfg.vocab_size)
-    if tok and tok.vocab_size > cfg.vocab_size:
-        raise ValueError(
-            f"the tokenizer in {place} has {tok.vocab_size:,} tokens, and the model "
-            f"knows {cfg.vocab_size:,}: they do not belong together"
-        )
+    checkpoint.check_tokenizer(tok, cfg, place)
     return params, cfg, tok
+
+
+def _refuse_unfinished(run):
+    if any(run.glob("checkpoint-*.safetensors")):
+        raise FileNotFoundError(
+            f"{run} is a training run that is not finished: go on with it (--resume), "
+            f"or take its best model so far, {run / 'best'}"
+        )
 
 
 def _says(path, name):
@@ -113,7 +121,7 @@ def _says(path, name):
     files are called config.json and tokenizer.json, too."""
     try:
         content = json.loads(path.read_bytes())
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return False
     return isinstance(content, dict) and content.get("format") == name
 
@@ -124,22 +132,17 @@ def _tokenizer(place, vocab_size):
         return vocabulary.load(place / "tokenizer.json")
     with contextlib.suppress(FileNotFoundError):
         return BPETokenizer.from_gpt2(place)
-    return _published_tokenizer(place) if vocab_size == 50257 else None
+    return _published_tokenizer() if vocab_size == 50257 else None
 
 
-def _published_tokenizer(place):
-    """GPT-2's, from its two files where `minigpt.data` has them."""
+def _published_tokenizer():
+    """GPT-2's, from its two files where `minigpt.data` has them, else None."""
     from minigpt import data
 
     places = [os.environ.get("MINIGPT_DATA"), data.cache_folder()]
     for name in TOKENIZER.values():
         if not any(p and (Path(p) / name).is_file() for p in places):
-            raise FileNotFoundError(
-                f"the tokenizer's files are missing: put merges.txt and vocab.json (or "
-                f"vocab.bpe and encoder.json) into {place}, or, with a network, fetch "
-                f"them once: minigpt.data.fetch({name!r}). load_gpt2 reads the weights "
-                "alone"
-            )
+            return None
     return BPETokenizer.from_gpt2(*map(data.fetch, TOKENIZER.values()))
 
 
@@ -159,12 +162,12 @@ def download(name, models_dir=None, *, mirror=None, progress=True):
             f"{name!r} cannot be downloaded: choose of {[*PUBLISHED, *ALIASES]}"
             + (", since tales comes with the package" if name == "tales" else "")
         )
-    mirror = (mirror or os.environ.get("MINIGPT_MIRROR") or HUB).rstrip("/")
-    if not mirror.startswith(("https://", "http://")):
+    mirror = mirror or os.environ.get("MINIGPT_MIRROR") or HUB
+    if not re.match(r"https?://\w", mirror):
         raise ValueError(
-            f"a mirror's address begins with https:// or http://, and {mirror!r} does "
-            "not"
+            f"a mirror's address is like https://example.org, and this is {mirror!r}"
         )
+    mirror = mirror.rstrip("/")
     place = folder(models_dir) / preset
     for file, sha256 in _sums(preset).items():
         url = f"{mirror}/openai-community/{preset}/resolve/main/{file}"

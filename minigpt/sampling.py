@@ -1,6 +1,7 @@
 """From logits to a token: temperature, top-k, top-p, a draw. Chapter: generation."""
 
 import math
+import numbers
 import operator
 
 import numpy as np
@@ -78,11 +79,13 @@ def sample(p, rng):  # (B, V) -> (B,)
 
 def check_settings(temperature, top_k, top_p):
     """Raise ``ValueError`` unless the three settings of sampling have a meaning."""
-    if not (math.isfinite(temperature) and temperature >= 0):
+    real = isinstance(temperature, numbers.Real)
+    if not (real and math.isfinite(temperature) and temperature >= 0):
         raise ValueError(f"temperature must be 0 (greedy) or more, not {temperature!r}")
     if top_k is not None:
         whole(top_k, "top_k", 1)
-    if top_p is not None and not 0 < top_p <= 1:
+    real = isinstance(top_p, numbers.Real)
+    if top_p is not None and not (real and 0 < top_p <= 1):
         raise ValueError(f"top_p must be over 0 and at most 1, not {top_p!r}")
 
 

@@ -22,16 +22,15 @@ DTYPES = {1: np.dtype("<f4"), 2: np.dtype("<f8"), 19: np.dtype("<f2")}
 def read_bundle(folder):
     """``(named arrays, n_head)`` of a checkpoint folder as OpenAI published them.
 
-    The names are Hugging Face's, matrices are (in, out), and those of c_proj lie in
-    memory column by column, as decoding reads them. Raises ``FileNotFoundError`` or
-    ``ValueError`` with what is missing or damaged; every checksum is verified.
+    The names are Hugging Face's, and matrices are (in, out). Raises ``ValueError`` or
+    ``FileNotFoundError`` with what is damaged or missing; every checksum is verified.
     """
     folder = Path(folder)
     prefix = _newest(folder)
     _need(folder, "hparams.json", f"{prefix}.index")
     try:
         n_head = json.loads((folder / "hparams.json").read_bytes())["n_head"]
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError, RecursionError):
         raise ValueError(f"{folder / 'hparams.json'} names no n_head") from None
     table = read_index(folder / f"{prefix}.index")
     header = dict(_fields(table.pop(b"", b"")))
@@ -43,7 +42,9 @@ def read_bundle(folder):
     for key, value in table.items():
         if key.startswith(b"model/") and b"/Adam" not in key:  # no optimizer's moments
             name, entry = hugging_face_name(key.decode()), dict(_fields(value))
-            flat[name] = _read_tensor(folder / shards[entry.get(3, 0)], name, entry)
+            if (shard := entry.get(3, 0)) >= n:
+                raise ValueError(f"{folder} has {n} shards, and {name} is in another")
+            flat[name] = _read_tensor(folder / shards[shard], name, entry)
     return flat, n_head
 
 
@@ -85,8 +86,7 @@ def _read_tensor(path, name, entry):
         raise ValueError(f"{path} is damaged: the checksum of {name} is wrong")
     if len(shape) == 3:  # (1, in, out): TensorFlow saw a convolution of width 1
         shape[:2] = [shape[0] * shape[1]]
-    array = array.reshape(shape)
-    return np.asfortranarray(array) if name.endswith("c_proj.weight") else array
+    return array.reshape(shape)
 
 
 def read_index(path):

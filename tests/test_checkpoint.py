@@ -1,5 +1,7 @@
 """Models on disk: what is saved is loaded, and what is wrong is named."""
 
+import dataclasses
+import json
 import tracemalloc
 
 import numpy as np
@@ -22,6 +24,27 @@ def test_saved_is_loaded(tmp_path, dtype):
     assert same(loaded, params) and cfg == CFG
     assert tokenizer.encode("cab") == tok.encode("cab")
     loaded["wte"]["weight"] += 1  # the caller's own
+
+
+def test_files_of_two_saves_are_not_taken_for_one(tmp_path):
+    mg.save(tmp_path, noisy(), CFG)
+    config = tmp_path / "config.json"
+    other = dataclasses.replace(CFG, n_head=CFG.n_head * 2)  # of the same shapes
+    config.write_text(json.dumps({"format": "minigpt", **dataclasses.asdict(other)}))
+    with pytest.raises(ValueError, match="were saved with another config"):
+        mg.load(tmp_path)
+
+
+def test_a_tokenizer_of_another_model_is_refused(tmp_path):
+    mg.save(tmp_path, noisy(), CFG, mg.CharTokenizer("abcdefghijklmnopqrst"))
+    with pytest.raises(ValueError, match="20 tokens, and the model knows 13"):
+        mg.load(tmp_path)
+
+
+def test_a_configuration_nested_without_end(tmp_path):
+    (tmp_path / "config.json").write_text("[" * 200_000)
+    with pytest.raises(ValueError, match="is not a configuration"):
+        mg.load(tmp_path)
 
 
 def test_half_precision_loads_as_float32(tmp_path):

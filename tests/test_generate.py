@@ -2,6 +2,7 @@
 
 import dataclasses
 import importlib
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -75,6 +76,13 @@ def test_shapes_and_the_prompt_is_kept():
     prompt = PROMPT.copy()
     same = mg.generate(PARAMS, prompt, LONG, 0)
     assert same.tolist() == PROMPT.tolist() and not np.shares_memory(same, prompt)
+
+
+@pytest.mark.parametrize("dtype", "bhilBHIL")
+def test_ids_of_every_integer_type(dtype):
+    ids = mg.generate(PARAMS, PROMPT.astype(dtype), LONG, 3, temperature=0)
+    assert ids.dtype == np.int64
+    assert ids.tolist() == naive(PARAMS, PROMPT, LONG, 3)
 
 
 def test_seeds():
@@ -165,6 +173,18 @@ def test_a_long_prompt_is_read_in_pieces(monkeypatch):
     np.testing.assert_array_equal(mg.generate(PARAMS, PROMPT, LONG, 8, seed=0), whole)
 
 
+def test_a_long_prompt_needs_little_memory_beside_the_cache():
+    cfg = mg.Config(vocab_size=50, n_ctx=1024, n_embd=32, n_layer=2, n_head=4)
+    params, prompt = mg.init(cfg), np.arange(1000) % 50
+    tracemalloc.start()
+    mg.generate(params, prompt, cfg, 10, temperature=0)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    cache = 2 * cfg.n_layer * cfg.n_ctx * cfg.n_embd * 4
+    scores = cfg.n_head * gen.PIECE * cfg.n_ctx * 4  # of one piece; whole: four times
+    assert peak < cache + 4 * scores
+
+
 def test_the_cache_is_as_large_as_the_text(monkeypatch):
     made = []
     monkeypatch.setattr(
@@ -192,6 +212,8 @@ NAN = float("nan")
         ({"top_p": 0}, "top_p must be over 0"),
         ({"top_p": 1.1}, "top_p must be over 0"),
         ({"top_p": NAN}, "top_p must be over 0"),
+        ({"temperature": "hot"}, "temperature must be 0"),
+        ({"top_p": "all"}, "top_p must be over 0"),
         ({"stop": "."}, "stop is a token id or several, and not '.'"),
         ({"max_new_tokens": -1}, "max_new_tokens must be a whole number from 0"),
     ],

@@ -122,3 +122,18 @@ def test_configurations_that_are_none(tmp_path, config, sentence):
 def test_heads_that_cannot_be_guessed(tmp_path):
     with pytest.raises(ValueError, match=r"12 channels .* put .* config\.json"):
         mg.load_gpt2(gpt2(tmp_path, cfg=CFG))
+
+
+@pytest.mark.parametrize(
+    "field, value", [("n_layer", 10**9), ("n_embd", 10**30), ("vocab_size", 10**18)]
+)
+def test_sizes_that_no_computer_has(tmp_path, field, value):
+    with pytest.raises(ValueError, match=rf"{field} can be at most"):
+        mg.load_gpt2(gpt2(tmp_path, {"n_head": 2, field: value}))
+
+
+def test_an_error_has_an_end(tmp_path):
+    with pytest.raises(ValueError, match="do not fit the model") as error:
+        mg.load_gpt2(gpt2(tmp_path, {"n_head": 2, "n_layer": 1000}))
+    lines = str(error.value).splitlines()
+    assert len(lines) < 1100 and "10,976 more" in lines[-1]

@@ -163,6 +163,25 @@ def test_a_tensorflow_checkpoint_that_does_not_fit(bundle):
     )
 
 
+def test_hparams_are_as_strict_as_a_config(bundle):
+    folder, flat = bundle
+    path = folder / "hparams.json"
+    sizes = json.loads(path.read_text())
+    plain = flat["h.1.attn.c_attn.weight"][:, :128].copy()
+    path.write_text(json.dumps(sizes | {"scale_attn_by_inverse_layer_idx": True}))
+    params, _ = mg.load_gpt2(folder)
+    wide = params["h"][1]["attn"]["c_attn"]["weight"][:, :128]
+    np.testing.assert_array_equal(2 * wide, plain)
+    for field, value in (
+        ("activation_function", "relu"),
+        ("tie_word_embeddings", False),
+        ("layer_norm_epsilon", "x"),
+    ):
+        path.write_text(json.dumps(sizes | {field: value}))
+        with pytest.raises(ValueError, match=field):
+            mg.load_gpt2(folder)
+
+
 def test_a_tensorflow_checkpoint_that_is_not_finite(bundle):
     folder, flat = bundle
     flat["wpe.weight"][2, 3] = np.nan

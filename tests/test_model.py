@@ -197,6 +197,7 @@ def test_presets_have_the_published_sizes(name, alias, count):
         ({"vocab_size": 0}, "vocab_size must be a whole number from 1, not 0"),
         ({"n_layer": 1.5}, "n_layer must be a whole number from 1, not 1.5"),
         ({"n_ctx": "8"}, "n_ctx must be a whole number from 1, not '8'"),
+        ({"n_head": True}, "n_head must be a whole number from 1, not True"),
         ({"dropout": 1.0}, r"dropout must be in \[0, 1\), not 1.0"),
         ({"dropout": float("nan")}, "dropout must be in"),
         ({"layer_norm_eps": 0.0}, "layer_norm_eps must be between"),

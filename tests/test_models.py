@@ -176,7 +176,7 @@ def test_what_cannot_be_downloaded(tmp_path):
         models.download("gpt4")
     with pytest.raises(ValueError, match="since tales comes with the package"):
         models.download("tales")
-    with pytest.raises(ValueError, match=r"begins with https:// or .* 'example\.org'"):
+    with pytest.raises(ValueError, match=r"like https://\S+, and this is 'example"):
         models.download("gpt2", mirror="example.org")
     with pytest.raises(OSError, match=r"config\.json could not be fetched from"):
         models.download("gpt2", mirror="http://127.0.0.1:9", progress=False)
@@ -230,8 +230,7 @@ def test_gpt2s_tokenizer_where_none_lies_beside(tmp_path, monkeypatch, gpt2_data
         if ours:
             mg.save(folder, noisy(cfg, np.float32), cfg)
     assert models.load("258")[2] is None  # as many tokens as GPT-2 has not
-    with pytest.raises(FileNotFoundError, match=r"the tokenizer's files are missing: "):
-        models.load("50257")
+    assert models.load("50257")[2] is None
     monkeypatch.setenv("MINIGPT_DATA", str(gpt2_data))
     assert merged(models.load("50257")[2]) == "xy"
     monkeypatch.delenv("MINIGPT_DATA")
@@ -239,6 +238,13 @@ def test_gpt2s_tokenizer_where_none_lies_beside(tmp_path, monkeypatch, gpt2_data
     assert merged(models.load("50257")[2]) == "xy"
     write_tokenizer(tmp_path / "50257")
     assert merged(models.load("50257")[2]) == "ab"  # but what lies beside comes first
+
+
+def test_a_run_that_is_not_finished(tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "checkpoint-00000003.safetensors").touch()
+    with pytest.raises(FileNotFoundError, match=r"run is a training run .*--resume"):
+        models.load("run")
 
 
 def test_weights_that_are_none(tmp_path):
