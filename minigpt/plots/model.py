@@ -40,11 +40,12 @@ CHAPTERS = {
     "backpropagation": "09-backpropagation.html",
     "training": "10-training.html",
     "fine-tuning": "11-fine-tuning.html",
+    "gpt2": "12-gpt2.html",
 }
 
 TITLES = {
     "what-is-a-gpt": "what is a GPT?",
-    "gpt2": "GPT-2’s weights",
+    "gpt2": "GPT-2 itself",
     "causal-mask": "causal mask",
     "training-loss": "training loss",
 }

@@ -18,6 +18,7 @@ PLACES = {
     "09-backpropagation": (2, 6, "9  Backpropagation"),
     "10-training": (2, 7, "10  Training"),
     "11-fine-tuning": (2, 8, "11  Fine-tuning"),
+    "12-gpt2": (0, 7, "12  GPT-2 itself"),
 }
 # chapter -> those that it builds on
 NEEDS = {
@@ -32,6 +33,7 @@ NEEDS = {
     "09-backpropagation": ["06-blocks", "08-training-loss"],
     "10-training": ["09-backpropagation"],
     "11-fine-tuning": ["10-training"],
+    "12-gpt2": ["07-generation"],
 }
 WIDE, HIGH, STEP_X, STEP_Y, EDGE = 116, 32, 126, 52, 4
 
