@@ -10,7 +10,6 @@ import fnmatch
 import numpy as np
 
 from minigpt import data, ops, tree
-from minigpt.checkpoint import save
 from minigpt.generate import generate
 from minigpt.loss import next_token_loss
 from minigpt.model import gpt
@@ -224,9 +223,9 @@ def tune(
     The others are frozen: they stay as they are to the last bit, and since no tape
     watches them, their gradients, averages and weight decay cost nothing. Arrays of
     frozen parameters are shared with ``params``. Name what the loss does not read with
-    ``!``: weight decay would shrink it. ``settings`` are those of `mg.fit`. A folder
-    ``out`` gets the whole model in the end; its checkpoints hold the trained part, and
-    know nothing of the frozen: resume from the same ``params`` and ``loss``.
+    ``!``: weight decay would shrink it. ``settings`` are those of `mg.fit`. The models
+    in a folder ``out`` are whole; its checkpoints hold the trained part and a checksum
+    of the frozen: resume from the same ``params`` and ``loss``.
     """
     if loss is label_loss:
         for examples in (train, val or []):
@@ -239,8 +238,6 @@ def tune(
 
     if sampler := settings.get("sampler"):
         settings["sampler"] = lambda part: sampler(tree.merge(frozen, part))
-    result = fit(part, cfg, train, val, loss=loss_of_part, **settings)
-    whole = tree.merge(frozen, result.params)
-    if settings.get("out") is not None:
-        save(settings["out"], whole, cfg)  # `fit` wrote the trained part
-    return Result(whole, result.history)
+    settings |= {"loss": loss_of_part, "frozen": frozen}
+    result = fit(part, cfg, train, val, **settings)
+    return Result(tree.merge(frozen, result.params), result.history)

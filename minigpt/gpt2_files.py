@@ -12,6 +12,8 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
+from minigpt.vocabulary import FORMAT
+
 NAMES = (
     ("vocab.bpe", "encoder.json"),
     ("merges.txt", "vocab.json"),
@@ -64,16 +66,26 @@ def read(
     if vocab_bpe == encoder_json:
         lines, ids = _read_tokenizer_json(vocab_bpe)
     else:
-        lines = Path(vocab_bpe).read_text(encoding="utf-8").split("\n")
+        lines = _read_lines(vocab_bpe)
         ids = _read_json(encoder_json)
     merges = _parse_merges(lines, vocab_bpe)
     return merges, _special_tokens(ids, merges, encoder_json)
 
 
+def _read_lines(path):
+    try:
+        return Path(path).read_text(encoding="utf-8").split("\n")
+    except UnicodeDecodeError as error:
+        raise ValueError(
+            f"{path} is no file of merges: it is not text in UTF-8, as the byte at "
+            f"position {error.start} shows"
+        ) from None
+
+
 def _read_json(path):
     try:
         found = json.loads(Path(path).read_bytes())
-    except ValueError:  # no JSON, or no UTF-8
+    except (ValueError, RecursionError):  # no JSON, no UTF-8, or far too deep
         found = None
     if not isinstance(found, dict):
         raise ValueError(f"{path} is no JSON file of tokens and their ids")
@@ -89,9 +101,10 @@ def _read_tokenizer_json(path):
         ids = ids | {token["content"]: token["id"] for token in whole["added_tokens"]}
         found = {name: _setting(whole, name) for name in SETTINGS}
     except (KeyError, TypeError, AttributeError):
+        ours = "; minigpt saved it, and minigpt.tokenizer.load reads it"
         raise ValueError(
-            f"{path} is no tokenizer of byte pairs as Hugging Face writes them; one "
-            "that minigpt saved is read by minigpt.tokenizer.load"
+            f"{path} is no tokenizer of byte pairs as Hugging Face writes them"
+            f"{ours if whole.get('format') == FORMAT else ''}"
         ) from None
     for name, expected in SETTINGS.items():
         if found[name] != expected:

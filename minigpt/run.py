@@ -91,16 +91,41 @@ def checksum(data):
     return total
 
 
-class Run:
-    """The folder of a run, or nothing when ``folder`` is None."""
+def checksum_of_tree(params):
+    """A number that differs for other arrays, or arrays of other names."""
+    total = 0
+    for name, array in tree.flatten(params).items():
+        total = zlib.crc32(f"{name} {array.dtype} {array.shape}".encode(), total)
+        total = zlib.crc32(np.ascontiguousarray(array), total)
+    return total
 
-    def __init__(self, folder, cfg, settings, keep):
+
+def checkpoints(folder):
+    """The checkpoints in a folder, the newest last."""
+    found = sorted(Path(folder).glob("checkpoint-[0-9]*.safetensors"))
+    return [path for path in found if step_of(path) is not None]
+
+
+def step_of(path):
+    """The step in the name of a checkpoint; None where there is no number."""
+    number = path.stem.removeprefix("checkpoint-")
+    return int(number) if number.isdecimal() else None
+
+
+class Run:
+    """The folder of a run, or nothing when ``folder`` is None. Where only a part of a
+    model is trained, the rest is ``frozen``: it is saved with it, and not resumed with
+    another."""
+
+    def __init__(self, folder, cfg, settings, keep, frozen=None):
         self.folder = None if folder is None else Path(folder)
         self.cfg = cfg
         self.keep = max(1, keep)
+        self.frozen = frozen
         self.fixed = {
             "config": dataclasses.asdict(cfg),
             "settings": json.loads(json.dumps(dataclasses.asdict(settings))),
+            "base": checksum_of_tree(frozen),
         }
 
     def open(self, state, resume, workers=None):
@@ -115,17 +140,17 @@ class Run:
                 raise ValueError("resume=True needs out=, the folder of the run")
             return []
         self.folder.mkdir(parents=True, exist_ok=True)
-        checkpoints = self._checkpoints()
-        occupied = checkpoints or (self.folder / "model.safetensors").exists()
-        if occupied and not (resume and checkpoints):
+        found = checkpoints(self.folder)
+        occupied = found or (self.folder / "model.safetensors").exists()
+        if occupied and not (resume and found):
             raise ValueError(
                 f"{self.folder} holds a run or a model already: choose another folder, "
                 "or go on with a run that left a checkpoint by resume=True"
             )
         for unfinished in self.folder.glob(".checkpoint-*.tmp"):  # of a killed run
             unfinished.unlink()
-        if checkpoints:
-            self._restore(state, checkpoints[-1], workers)
+        if found:
+            self._restore(state, found[-1], workers)
         history = [r for r in self._history() if r["step"] <= state.step]
         lines = "".join(json.dumps(record) + "\n" for record in history)
         write(self.folder / "history.jsonl", lines.encode())
@@ -155,16 +180,13 @@ class Run:
             tree.flatten(_trees(state)),
             {"state": json.dumps(rest), "fixed": json.dumps(self.fixed)},
         )
-        for path in self._checkpoints()[: -self.keep]:
+        for path in checkpoints(self.folder)[: -self.keep]:
             path.unlink()
 
-    def save_best(self, params):
-        """Write the model with the least validation loss so far into ``best/``."""
+    def save(self, params, name=""):
+        """Write the whole model, by default into the folder itself."""
         if self.folder is not None:
-            save(self.folder / "best", params, self.cfg)
-
-    def _checkpoints(self):
-        return sorted(self.folder.glob("checkpoint-*.safetensors"))
+            save(self.folder / name, tree.merge(self.frozen, params), self.cfg)
 
     def _history(self):
         path = self.folder / "history.jsonl"
@@ -194,8 +216,13 @@ class Run:
             setattr(state, name, rest[name])
 
     def _compare(self, saved):
-        for kind, now in self.fixed.items():
-            for name, value in now.items():
+        if saved.get("base", self.fixed["base"]) != self.fixed["base"]:
+            raise ValueError(
+                f"{self.folder} was begun from another model: resume with the same, or "
+                "begin in another folder"
+            )
+        for kind in ("config", "settings"):
+            for name, value in self.fixed[kind].items():
                 if saved[kind].get(name) != value:
                     raise ValueError(
                         f"{self.folder} was trained with "

@@ -8,7 +8,6 @@ import numpy as np
 from tqdm import tqdm
 
 from minigpt import data, optim, parallel, tree
-from minigpt.checkpoint import save
 from minigpt.interrupt import HeldBack
 from minigpt.loss import next_token_loss
 from minigpt.run import Run, Settings, State, checksum
@@ -49,6 +48,7 @@ def fit(
     save_every=None,
     keep=2,
     sampler=None,
+    frozen=None,
 ):
     """Train a copy of ``params`` for ``steps`` updates; returns a `Result`.
 
@@ -67,7 +67,8 @@ def fit(
     the model, for `minigpt.load`. ``resume=True`` goes on from the newest checkpoint to
     the same bits as an unbroken run. Ctrl-C waits until a step is whole, and leaves a
     checkpoint. ``workers`` threads share each batch; None chooses by the size of a
-    step, or as the checkpoint did.
+    step, or as the checkpoint did. ``frozen`` are parameters that complete the model in
+    ``out`` where only a part is trained, see `finetune.tune`.
 
     Raises ``ValueError`` for data and settings that cannot be, and
     ``FloatingPointError`` when the loss is no longer a number.
@@ -80,7 +81,7 @@ def fit(
     )
     workers_now = workers or _choose_workers(params, train, cfg, batch_size)
     state = State.fresh(params, seed, workers_now)
-    run = Run(out, cfg, settings, keep)
+    run = Run(out, cfg, settings, keep, frozen)
     history = run.open(state, resume, workers)
     tenth = max(1, steps // 10)
     eval_every, save_every = eval_every or tenth, save_every or tenth
@@ -99,7 +100,7 @@ def fit(
                 record["val_loss"] = _finite(value, record, "validation loss")
                 if value < state.best:
                     state.best = value
-                    run.save_best(state.params)
+                    run.save(state.params, "best")
             if sampler is not None and (evaluating or last):
                 record["sample"] = sampler(state.params)
             if evaluating or last or state.step % max(1, steps // 100) == 0:
@@ -116,8 +117,7 @@ def fit(
             bar.update()
             if broken_off:
                 raise KeyboardInterrupt
-    if out is not None:
-        save(out, state.params, cfg)
+    run.save(state.params)
     return Result(state.params, history)
 
 

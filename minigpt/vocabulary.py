@@ -174,7 +174,7 @@ def load(path: str | os.PathLike) -> Tokenizer:
         return Tokenizer.kinds[state["kind"]]._from_state(state)
     except KeyError as error:
         raise ValueError(f"{path} is no tokenizer file: it lacks {error}") from None
-    except (ValueError, TypeError) as error:  # broken JSON and UTF-8 are ValueErrors
+    except (ValueError, TypeError, RecursionError) as error:  # JSON, UTF-8
         raise ValueError(f"{path} is no tokenizer file: {error}") from None
 
 

@@ -149,6 +149,20 @@ def test_ctrl_c_is_130_and_an_error_of_ours_is_ours(monkeypatch):
         assert not mistakes.is_mistake(error)
 
 
+def test_a_raise_is_known_without_its_source():
+    lines = 'def ours(text):\n    if not text: raise ValueError("a sentence")\n'
+    lines += "    return int(text)\n"
+    for module, text, mistake in (
+        *(("minigpt.gone", "", True), ("minigpt.gone", "x", False)),
+        ("minigpts", "", False),
+    ):
+        names = {"__name__": module}
+        exec(compile(lines, "gone.py", "exec"), names)
+        with pytest.raises(ValueError) as caught:
+            names["ours"](text)
+        assert mistakes.is_mistake(caught.value) == mistake
+
+
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_completion_prints_a_script_for_the_shell(shell):
     said = run("completion", shell).stdout

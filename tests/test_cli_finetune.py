@@ -182,6 +182,7 @@ def test_mistakes_are_sentences(here):
     assert "a.tsv, line 2: the character 'é'" in classify("x\ta\ny\té\n")
     assert "leave none" in classify("x\ta\ny\tb\n", "--val-share", 0.9)
     assert "a.json is not JSON" in answer("{")
+    assert "a.json is not JSON" in answer("[" * 200_000)
     assert "must hold a list" in answer('{"instruction": "x"}')
     assert 'example 2 has no text under "output"' in answer(
         '[{"instruction": "x", "output": "y"}, {"instruction": "x"}]'
@@ -196,7 +197,8 @@ def test_mistakes_are_sentences(here):
     assert "no tokenizer" in sentence("finetune", "answer", "ask.json", *mute)
     mg.save("endless", params, cfg, mg.CharTokenizer("abcd lastof?QA:"))
     endless = ("--model", "endless")
-    assert "no end token" in sentence("finetune", "classify", "words.tsv", *endless)
+    said = sentence("finetune", "classify", "words.tsv", *endless)
+    assert "no end token" in said and "--lines" in said
     assert not (here / "runs").exists()
 
 

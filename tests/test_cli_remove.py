@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 import minigpt as mg
-from minigpt import models
+from minigpt import checkpoint, models
 from minigpt.cli import removal
 from minigpt.model import PRESETS
 
@@ -26,7 +26,9 @@ def trained(tmp_path):
     for folder in (tmp_path / "runs/mine", tmp_path / "runs/mine/best"):
         mg.save(folder, mg.init(CFG), CFG, tok)
         (folder / "labels.json").write_text("[]")
-    for name in ("checkpoint-00000010.safetensors", "history.jsonl", "loss.png"):
+    weights = tmp_path / "runs/mine/checkpoint-00000010.safetensors"
+    checkpoint.write_tensors(weights, mg.tree.flatten(mg.init(CFG)))
+    for name in ("history.jsonl", "loss.png"):
         (tmp_path / "runs/mine" / name).write_bytes(b"x" * 10)
     (tmp_path / "runs/mine/.checkpoint-00000011.safetensors.7.tmp").touch()
     return tmp_path / "runs/mine"
@@ -96,6 +98,36 @@ def test_what_is_no_model_is_never_removed(tmp_path, trained, monkeypatch):
     assert (tmp_path / "nothing").exists()
 
 
+THEIRS = {
+    "model.safetensors": b"",
+    "config.json": b'{"model_type": "gpt2"}',
+    "checkpoint-7.safetensors": b"my diary",
+}
+
+
+@pytest.mark.parametrize("left", [THEIRS, ["config.json"], ["model.safetensors"]])
+def test_no_file_name_makes_a_model_of_somebody_else_ours(tmp_path, left):
+    theirs = tmp_path / "theirs"
+    theirs.mkdir()
+    for name in left:
+        (theirs / name).write_bytes(THEIRS[name])
+    if left is not THEIRS:
+        mg.load("tales")[2].save(theirs / "tokenizer.json")
+    before = tree_of(theirs)
+    assert "not the folder of a model" in sentence("remove", theirs)
+    assert tree_of(theirs) == before
+
+
+def test_what_was_broken_off_before_its_first_checkpoint_can_go(trained):
+    for path in (*trained.glob("*.safetensors"), trained / "config.json"):
+        path.unlink()
+    for path in trained.glob("best/*"):
+        path.unlink()
+    (trained / "best").rmdir()
+    run("remove", trained)
+    assert not trained.exists()
+
+
 PARTS = st.sampled_from(["..", ".", "runs", "mine", "best", "", "~", "*", "tmp"])
 
 
@@ -126,9 +158,11 @@ def test_a_downloaded_model_goes_by_its_name(tmp_path, name):
     run("remove", name, "--models-dir", tmp_path)
     assert [p.name for p in tmp_path.iterdir()] == ["gpt2"]
     assert "neither" in sentence("remove", name, "--models-dir", tmp_path)
-    (place).mkdir()
-    (place / "mine.txt").touch()
-    assert "'mine.txt'" in sentence("remove", name, "--models-dir", tmp_path)
+    place.mkdir()
+    for mine in ("mine.txt", "novel.part"):
+        (place / mine).touch()
+        assert repr(mine) in sentence("remove", name, "--models-dir", tmp_path)
+        (place / mine).unlink()
 
 
 def test_every_preset_is_a_name(tmp_path):

@@ -126,7 +126,7 @@ def test_a_tokenizer_json_of_another_kind_is_refused(name, value, shown, tmp_pat
 
 def test_a_tokenizer_json_of_our_own_names_what_reads_it(tmp_path):
     EXPECTED.save(tmp_path / "tokenizer.json")
-    refused(tmp_path, r"read by minigpt\.tokenizer\.load")
+    refused(tmp_path, r"minigpt\.tokenizer\.load reads it")
     assert tokenizer.load(tmp_path / "tokenizer.json") == EXPECTED
     with pytest.raises(ValueError, match="it is Hugging Face's"):
         tokenizer.load(whole(tmp_path) / "tokenizer.json")
@@ -154,6 +154,11 @@ def test_a_file_that_is_damaged_or_missing(tmp_path):
     lay_out(tmp_path)
     (tmp_path / "encoder.json").write_bytes(b'{"a": 1')
     refused(tmp_path, r"encoder\.json is no JSON file")
+    (tmp_path / "encoder.json").write_text("[" * 200_000)
+    refused(tmp_path, r"encoder\.json is no JSON file")
+    lay_out(tmp_path)
+    (tmp_path / "vocab.bpe").write_bytes(b"a b\nc\xff d\n")
+    refused(tmp_path, r"vocab\.bpe is no file of merges: .* UTF-8.* position 5")
     (tmp_path / "encoder.json").unlink()
     with pytest.raises(FileNotFoundError, match=r"neither vocab\.bpe .* give the f"):
         BPETokenizer.from_gpt2(tmp_path)

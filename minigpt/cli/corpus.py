@@ -38,8 +38,8 @@ def tokenizer(kind, text, vocab_size):
     from minigpt import tokenizer as kinds
 
     if kind == "gpt2":
-        files = (data.fetch(f"gpt2/{name}") for name in gpt2_files.NAMES[0])
-        return kinds.BPETokenizer.from_gpt2(*files)
+        paths = (data.fetch(f"gpt2/{name}") for name in gpt2_files.NAMES[0])
+        return kinds.BPETokenizer.from_gpt2(*paths)
     ends = isinstance(text, list) or kinds.END_OF_TEXT in text
     special = (kinds.END_OF_TEXT,) if ends else ()
     if kind == "bpe":

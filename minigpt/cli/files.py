@@ -68,6 +68,6 @@ def format_of(path):
     """What a JSON file says its format is; None when it says nothing, or is no JSON."""
     try:
         content = json.loads(Path(path).read_bytes())
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):  # RecursionError: far too deep
         return None
     return content.get("format") if isinstance(content, dict) else None

@@ -58,7 +58,7 @@ def classify(ctx, file, model, models_dir, method, out, val_share, **given):
     def example(row, n_ctx=None):
         return tuning.labelled(tok, [row.text], [names.index(row.wanted)], n_ctx)[0]
 
-    long = sum(len(e) > cfg.n_ctx + 1 for e in tasks.encoded(example, rows))
+    long = sum(len(e) > cfg.n_ctx + 1 for e in tasks.map_rows(example, rows))
     if long:
         print(
             f"{long:,} of {len(rows):,} texts do not fit into the context of "
@@ -104,7 +104,7 @@ def answer(ctx, file, model, models_dir, method, out, val_share, **given):
     def example(row):
         return tuning.answered(tok, [row.text], [row.wanted])[0]
 
-    pairs = list(zip(tasks.encoded(example, rows), rows, strict=True))
+    pairs = list(zip(tasks.map_rows(example, rows), rows, strict=True))
     fitting = [(e, row) for e, row in pairs if len(e) <= cfg.n_ctx + 1]
     if len(fitting) < len(pairs):
         print(
@@ -133,6 +133,11 @@ def load(model, models_dir):
     params, cfg, tok = models.load(model, models_dir)
     if tok is None:
         raise ValueError(f"there is no tokenizer beside the weights of {model}")
+    if tok.eot is None:
+        raise ValueError(
+            f"the tokenizer of {model} has no end token, between which examples stand: "
+            "begin with tales, GPT-2 or a model that was trained with --lines"
+        )
     return params, cfg, tok
 
 
@@ -158,11 +163,10 @@ def tune(ctx, out, start, learned, held_out, given, *, beside=None, **task):
         f"{tree.size(moved):,} of {tree.size(params):,} parameters are trained",
         flush=True,
     )
-    training.keep_tokenizer(out, tok)
-    training.put(out, beside)
+    training.keep(out, tok, beside)
 
     def finish():
-        training.complete_best(out, params, cfg, tok, beside)
+        training.complete_best(out, tok, beside)
 
     with training.kept(ctx, out, finish):
         settings = training.settings_of_run(out=out, **given)

@@ -90,7 +90,7 @@ def generate(prompt, model, models_dir, max_new_tokens, stop, eot, echo, **sampl
     new_ids = stream(params, ids, cfg, count, stop=ends, **sampling)
     if echo:
         terminal.write(prompt)
-    for piece in streaming.pieces(tok, counted(new_ids, count), stop):
+    for piece in streaming.pieces(tok, with_progress(new_ids, count), stop):
         terminal.write(piece)
     terminal.write("\n")
 
@@ -113,7 +113,7 @@ def first_ids(tok, prompt, eot, cfg, model):
     return ids
 
 
-def counted(new_ids, count):
+def with_progress(new_ids, count):
     """The same ids, with a progress bar where the text itself is not seen to grow."""
     from tqdm import tqdm
 

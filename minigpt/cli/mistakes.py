@@ -1,13 +1,13 @@
 """A user's mistake becomes a sentence and an exit code; a bug keeps its traceback."""
 
+import dis
 import errno
 import sys
-import traceback
-from pathlib import Path
 
 import click
 
-PACKAGE = Path(__file__).parents[1]
+PACKAGE = __name__.split(".")[0]
+RAISE = dis.opmap["RAISE_VARARGS"]  # what a ``raise`` is compiled to
 INTERRUPTED = 130  # 128 + SIGINT, as shells report it
 
 
@@ -48,9 +48,12 @@ def is_mistake(error):
         return error.errno != errno.EPIPE
     if isinstance(error, MemoryError):
         return True
-    place = traceback.extract_tb(error.__traceback__)[-1]
-    ours = PACKAGE in Path(place.filename).parents
-    return ours and (place.line or "").startswith("raise ")
+    place = error.__traceback__
+    while place.tb_next is not None:
+        place = place.tb_next
+    frame = place.tb_frame  # of which neither source nor file name need be there
+    ours = frame.f_globals.get("__name__", "").split(".")[0] == PACKAGE
+    return ours and frame.f_code.co_code[place.tb_lasti] == RAISE
 
 
 def sentence(error):

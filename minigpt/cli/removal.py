@@ -13,7 +13,8 @@ DOWNLOADED = (
     *("model.safetensors", "model-*-of-*.safetensors", "*.safetensors.index.json"),
     *("config.json", "tokenizer.json", "vocab.json", "merges.txt"),
     *("vocab.bpe", "encoder.json", "hparams.json", "checkpoint", "model.ckpt.*"),
-    *("*.part", "*.part.json", ".*.tmp"),
+    *("model.safetensors.part*", "config.json.part*", ".*.tmp"),
+    *("vocab.json.part*", "merges.txt.part*"),
 )
 
 
@@ -39,7 +40,7 @@ def remove(name, models_dir=None):
     if best.is_dir() and not best.is_symlink() and not downloaded:
         folders = [best, folder]
     found = [path for one in folders for path in contents(one, patterns, folders)]
-    if not downloaded and not any(is_ours(path) for path in found):
+    if not downloaded and not are_ours(found):
         raise ValueError(f"{folder} is not the folder of a model: nothing removed")
     freed = sum(path.stat().st_size for path in found)
     for path in found:
@@ -64,6 +65,26 @@ def contents(folder, patterns, folders):
     return found
 
 
-def is_ours(file):
-    """Whether a file shows that a model of this package lies beside it."""
-    return file.name.startswith("checkpoint-") or files.format_of(file) == "minigpt"
+def are_ours(found):
+    """Whether files are of this package: one of them says so, and of a model's weights
+    and configuration none says anything else."""
+    from minigpt import checkpoint, vocabulary
+
+    formats = {path: format_of(path) for path in found}
+    model = ("model.safetensors", "config.json")
+    said = {format for path, format in formats.items() if path.name in model}
+    ours = {checkpoint.FORMAT, vocabulary.FORMAT}
+    return said <= {checkpoint.FORMAT} and not ours.isdisjoint(formats.values())
+
+
+def format_of(path):
+    """What a file of weights or of JSON says its format is, or None."""
+    from minigpt.safetensors_file import read_header
+
+    if path.suffix != ".safetensors":
+        return files.format_of(path)
+    try:
+        with open(path, "rb") as file:
+            return read_header(file)[1].get("format")
+    except (OSError, ValueError):
+        return None

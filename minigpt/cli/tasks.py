@@ -48,9 +48,10 @@ def read_questions(file):
     """
     from minigpt.finetune import prompt
 
+    text = files.read(file, ".json")
     try:
-        examples = json.loads(files.read(file, ".json"))
-    except json.JSONDecodeError as error:
+        examples = json.loads(text)
+    except (json.JSONDecodeError, RecursionError) as error:
         raise ValueError(f"{file} is not JSON: {error}") from None
     if not isinstance(examples, list):
         raise ValueError(f"{file} must hold a list of examples, [{{…}}, {{…}}]")
@@ -68,7 +69,7 @@ def read_questions(file):
     return rows
 
 
-def encoded(function, rows):
+def map_rows(function, rows):
     """``function(row)`` of every row; an error says which row it was about."""
     results = []
     for row in rows:

@@ -84,7 +84,7 @@ def train(ctx, file, kind, vocab_size, lines, out, val_share, **given):
     data.check(learned, cfg, "the text to learn from")
     if val_share:
         data.check(held_out, cfg, "the text held out")
-    training.keep_tokenizer(out, tok)
+    training.keep(out, tok)
     params = mg.init(cfg, given["seed"])
     describe(params, tok, learned, held_out)
     whole = isinstance(text, list)
@@ -92,13 +92,14 @@ def train(ctx, file, kind, vocab_size, lines, out, val_share, **given):
     floor = ("the world's own", tales.floor(tok)) if told else None
 
     def finish():
-        training.complete_best(out, params, cfg, tok)
+        training.complete_best(out, tok)
 
     with training.kept(ctx, out, finish, floor):
         settings = training.settings_of_run(out=out, **given)
-        sample = sampler(tok, cfg, text, given["seed"])
+        sample = sampler(tok, cfg, text, ids, given["seed"])
         run = mg.fit(params, cfg, learned, held_out, sampler=sample, **settings)
-    report(run.history[-1], tok, out, whole)
+    if run.history:  # not where its file is gone, and nothing was left to do
+        report(run.history[-1], tok, out, whole)
 
 
 def describe(params, tok, learned, held_out):
@@ -115,14 +116,14 @@ def describe(params, tok, learned, held_out):
     print(f"a model of {mg.tree.size(params):,} parameters", flush=True)
 
 
-def sampler(tok, cfg, text, seed):
+def sampler(tok, cfg, text, ids, seed):
     """A function for `mg.fit`: what the model writes by itself, or on a new line."""
     from minigpt.generate import stream
     from minigpt.streaming import pieces
 
     start = [tok.eot]
     if tok.eot is None:
-        start = tok.encode("\n" if "\n" in text else text)[:1]
+        start = tok.encode("\n")[:1] if "\n" in text else ids[:1]
     settings = {"temperature": 0.8, "seed": seed}
 
     def sample(params):

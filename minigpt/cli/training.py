@@ -13,7 +13,6 @@ from minigpt.cli.options import seed_option
 
 WARMUP = 100  # steps at most, when the user does not say
 
-
 OF_A_RUN = (
     click.option(
         "--warmup",
@@ -117,49 +116,64 @@ def run_folder(out, name, resume):
     return out
 
 
-def keep_tokenizer(out, tok):
-    """Write the tokenizer before the first checkpoint; a resumed run has it.
+def keep(out, tok, beside=None):
+    """Write the tokenizer, and what stands ``beside`` a model (see `put`), before the
+    first checkpoint; a resumed run has them.
 
-    Raises ``ValueError`` when the run was begun with another one.
+    Raises ``ValueError``, and writes nothing, when the run was begun with others.
     """
+    if newest_step(out) is not None:
+        check_same(out, tok, beside or {})
+    out.mkdir(parents=True, exist_ok=True)
+    put(out, tok, beside)
+
+
+def check_same(out, tok, beside):
+    """Raise ``ValueError`` where a run's folder holds another tokenizer, or something
+    else ``beside`` it; a file that is gone is no obstacle."""
     from minigpt import vocabulary
 
     path = out / "tokenizer.json"
-    if newest_step(out) is not None and path.exists() and vocabulary.load(path) != tok:
+    if path.exists() and vocabulary.load(path) != tok:
         raise ValueError(
             f"{out} was begun with another tokenizer, or another text for it to learn "
             "from: resume with what it was begun with"
         )
-    out.mkdir(parents=True, exist_ok=True)
-    tok.save(path)
+    for name, content in beside.items():
+        path = out / name
+        if path.exists() and path.read_bytes() != as_json(content):
+            raise ValueError(
+                f"{path} holds something else than {content!r:.200}, with which this "
+                "run would go on: resume with what it was begun with"
+            )
 
 
-def complete_best(out, params, cfg, tok, beside=None):
-    """Make the model that was best on held-out data whole: the parameters that were
-    frozen, the tokenizer, and what else stands ``beside`` a model (see `put`)."""
-    from minigpt import checkpoint, tree
-
-    path = out / "best" / "model.safetensors"
-    if path.exists():
-        moved, _ = checkpoint.read_tensors(path)
-        whole = tree.map_named(lambda name, array: moved.get(name, array), params)
-        checkpoint.save(path.parent, whole, cfg, tok)
-        put(path.parent, beside)
+def complete_best(out, tok, beside=None):
+    """`put` these beside the model that was best on held-out data, if there is one."""
+    if (out / "best" / "model.safetensors").exists():
+        put(out / "best", tok, beside)
 
 
-def put(folder, beside):
-    """Write ``{file name: what it holds}`` as JSON."""
+def put(folder, tok, beside=None):
+    """Write the tokenizer, and each of ``{file name: what it holds}`` as JSON."""
     from minigpt.checkpoint import write
 
+    tok.save(folder / "tokenizer.json")
     for name, content in (beside or {}).items():
-        text = json.dumps(content, ensure_ascii=False, indent=2) + "\n"
-        write(folder / name, text.encode())
+        write(folder / name, as_json(content))
+
+
+def as_json(content):
+    """The bytes of a JSON file."""
+    return (json.dumps(content, ensure_ascii=False, indent=2) + "\n").encode()
 
 
 def newest_step(out):
     """The step of the newest checkpoint in a folder, or None."""
-    found = sorted(out.glob("checkpoint-*.safetensors"))
-    return int(found[-1].stem.split("-")[1]) if found else None
+    from minigpt.run import checkpoints, step_of
+
+    found = checkpoints(out)
+    return step_of(found[-1]) if found else None
 
 
 def lines(steps):
@@ -186,12 +200,18 @@ def lines(steps):
 def kept(ctx, out, finish, floor=None):
     """Around a run in the folder ``out``: at its end, or when Ctrl-C breaks it off, the
     curve is drawn (``floor`` as in `plots.curves`) and ``finish()`` completes what lies
-    there. After Ctrl-C the reader is told how to go on."""
+    there; the latter also when an error ends it. After Ctrl-C the reader is told how
+    to go on."""
     try:
         yield
         broken_off = False
     except KeyboardInterrupt:
         broken_off = True
+    except (FloatingPointError, MemoryError, OSError):
+        with contextlib.suppress(OSError):  # what ended the run says more
+            if newest_step(out) is not None:
+                finish()
+        raise
     step = newest_step(out)
     if step is None:
         terminal.note("\nBroken off before the first step: nothing was learned yet.")
