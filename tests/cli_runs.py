@@ -1,5 +1,6 @@
 """What the tests of the command line share: running it inside, and as a program."""
 
+import json
 import os
 import pty
 import subprocess
@@ -13,7 +14,23 @@ import minigpt
 from minigpt.cli import main
 
 FOLDER = Path(minigpt.__file__).parents[1]
+TINY = ("--n-layer", 1, "--n-embd", 8, "--n-head", 2, "--n-ctx", 16, "--workers", 1)
+TINY += ("--steps", 20, "--batch-size", 4, "--lr", 1e-2)  # of a training
+TEXT = "the cat sat on the mat\nthe dog sat on the log\n" * 40
 BARE = {"NO_COLOR": "", "MINIGPT_DEBUG": "", "COLUMNS": "80", "PYTHONUNBUFFERED": ""}
+
+
+def text_in(folder, monkeypatch):
+    """The folder, to stand in, with a text in it."""
+    monkeypatch.chdir(folder)
+    (folder / "text.txt").write_text(TEXT)
+    return folder
+
+
+def history(folder):
+    """The records of a training run, without what a clock said."""
+    lines = (folder / "history.jsonl").read_text().splitlines()
+    return [{**json.loads(line), "seconds": 0} for line in lines]
 
 
 def run(*args, code=0, **settings):

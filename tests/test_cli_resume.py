@@ -1,34 +1,21 @@
 """`minigpt train` broken off by Ctrl-C, and going on to the very bits."""
 
-import json
 import os
 import shlex
 import signal
 import time
 
 import pytest
-from cli_runs import finished, run, sentence, start
+from cli_runs import TINY, finished, history, run, sentence, start, text_in
 from small_model import same
 
 import minigpt as mg
 from minigpt.cli import training
 
-TINY = ("--n-layer", 1, "--n-embd", 8, "--n-head", 2, "--n-ctx", 16, "--workers", 1)
-TINY += ("--steps", 20, "--batch-size", 4, "--lr", 1e-2)
-TEXT = "the cat sat on the mat\nthe dog sat on the log\n" * 40
-
 
 @pytest.fixture
 def text(tmp_path, monkeypatch):
-    """A folder to stand in, with a text in it."""
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "text.txt").write_text(TEXT)
-    return tmp_path
-
-
-def history(folder):
-    lines = (folder / "history.jsonl").read_text().splitlines()
-    return [{**json.loads(line), "seconds": 0} for line in lines]
+    return text_in(tmp_path, monkeypatch)
 
 
 def test_a_folder_that_is_taken_is_not_touched(text):

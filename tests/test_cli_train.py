@@ -1,33 +1,20 @@
 """`minigpt train`: a model from a text, its samples, its curve and its folder."""
 
-import json
 import re
 import shlex
 
 import numpy as np
 import pytest
-from cli_runs import run, sentence
+from cli_runs import TEXT, TINY, history, run, sentence, text_in
 
 import minigpt as mg
 from minigpt import tales
 from minigpt.cli import corpus, training
 
-TINY = ("--n-layer", 1, "--n-embd", 8, "--n-head", 2, "--n-ctx", 16, "--workers", 1)
-TINY += ("--steps", 20, "--batch-size", 4, "--lr", 1e-2)
-TEXT = "the cat sat on the mat\nthe dog sat on the log\n" * 40
-
 
 @pytest.fixture
 def text(tmp_path, monkeypatch):
-    """A folder to stand in, with a text in it."""
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "text.txt").write_text(TEXT)
-    return tmp_path
-
-
-def history(folder):
-    lines = (folder / "history.jsonl").read_text().splitlines()
-    return [{**json.loads(line), "seconds": 0} for line in lines]
+    return text_in(tmp_path, monkeypatch)
 
 
 def test_a_run_leaves_a_model_that_writes(text):
