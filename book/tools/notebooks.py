@@ -26,7 +26,8 @@ ROOT = BOOK.parent
 NOTES = BOOK / "_build" / "notebooks"
 THREADS = ("OPENBLAS", "OMP", "MKL", "VECLIB_MAXIMUM", "NUMEXPR")
 NOT_COMPARED = "nbval-ignore-output"
-KEPT_METADATA = ("kernelspec", "widgets")
+KEPT_METADATA = ("kernelspec",)
+WIDGET = "application/vnd.jupyter.widget-view+json"
 LANGUAGE = {
     "codemirror_mode": {"name": "ipython", "version": 3},
     "file_extension": ".py",
@@ -123,25 +124,18 @@ def execute(notebook, name: str) -> None:
         client.execute()
     except CellExecutionError as error:
         raise SystemExit(f"{name}: a cell failed\n\n{error}") from None
-    steady_widgets(notebook)
+    leave_widgets_out(notebook)
     tidy_metadata(notebook)
     for cell in notebook.cells:
         cell.metadata.pop("execution", None)
 
 
-def steady_widgets(notebook) -> None:
-    """Rename the widgets' random ids by the order in which they were made."""
-    views = notebook.metadata.get("widgets", {})
-    states = views.get("application/vnd.jupyter.widget-state+json", {}).get("state", {})
-    text = json.dumps([notebook.cells, notebook.metadata])
-    for order, model in enumerate(list(states)):
-        text = text.replace(model, f"{order:032x}")
-    if states:
-        from nbformat import from_dict
-
-        cells, metadata = json.loads(text)
-        notebook.cells = [from_dict(cell) for cell in cells]
-        notebook.metadata = from_dict(metadata)
+def leave_widgets_out(notebook) -> None:
+    """Drop views of widgets that have gone with their kernel; their pictures stay."""
+    for cell in notebook.cells:
+        for output in cell.get("outputs", ()):
+            if "text/html" in output.get("data", {}):
+                output["data"].pop(WIDGET, None)
 
 
 def keep_old_outputs(notebook, target: Path) -> None:

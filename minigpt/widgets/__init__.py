@@ -1,15 +1,15 @@
-"""Controls to move under a kernel, each with a still picture for the page.
+"""Widgets that ask a model in the reader's browser, under a kernel and on a page.
 
-They need ipywidgets, which the rest of the package does not: ``import minigpt`` leaves
+They need anywidget, which the rest of the package does not: ``import minigpt`` leaves
 this folder alone until ``mg.widgets`` is asked for.
 """
 
 try:
-    import ipywidgets  # noqa: F401
+    import anywidget  # noqa: F401
 except ModuleNotFoundError as error:
     raise ModuleNotFoundError(
-        "minigpt.widgets needs ipywidgets, which is not here: pip install ipywidgets",
-        name="ipywidgets",
+        "minigpt.widgets needs anywidget, which is not here: pip install anywidget",
+        name="anywidget",
     ) from error
 
 from minigpt.widgets.sampling import SamplingExplorer

@@ -1,234 +1,188 @@
-"""Sliders for temperature and top-k over a model's next token. Chapter: generation."""
+"""Temperature, top-k and top-p over a model's next token. Chapter: generation."""
 
 from html import escape
 
-import ipywidgets as widgets
 import numpy as np
+import traitlets as t
 
-from minigpt.generate import check_ids, generate
+from minigpt.generate import generate
 from minigpt.model import gpt
 from minigpt.plots import bars, piece
-from minigpt.sampling import check_settings, distribution
+from minigpt.sampling import check_settings, distribution, whole
+from minigpt.streaming import first_ids
+from minigpt.widgets import bundle
+from minigpt.widgets.alive import Alive
 from minigpt.widgets.still import still
 
-VIEW = "application/vnd.jupyter.widget-view+json"
 HOTTEST = 3.0  # the right end of the temperature's slider
+SEEDS = 2**31
 
 
-class SamplingExplorer:
-    """What temperature and top-k do to the next token, and to what a model writes.
+class SamplingExplorer(Alive):
+    """What the settings do to the next token, and to what a model writes.
 
-    ``top_k=None`` keeps all tokens. As the last expression of a cell it is shown: under
-    a kernel as sliders that can be moved (``temperature``, ``top_k``, ``keep_all``,
-    ``prompt``, ``seed``, ``write``), on a page as a picture of how it started. What it
-    cannot do it says in ``message``. Raises ``ValueError`` for impossible settings.
+    ``text``, ``temperature``, ``top_k`` and ``top_p`` (None keeps all), ``seed``,
+    ``rows`` (how many bars) and ``new_ids`` (what was written after the text) are
+    traits: Python reads, observes, links and sets what the reader moves, and the other
+    way round. Raises ``ValueError`` for impossible settings, and for a model that the
+    page cannot run (see `Alive`).
     """
+
+    _esm = bundle.es_module("sampling_explorer.js", default="samplingExplorerModule")
+
+    _moved = False  # whether a page is setting the traits
+    text = t.Unicode().tag(sync=True, page=True)
+    temperature = t.Float(1.0).tag(sync=True, page=True)
+    top_k = t.Int(None, allow_none=True).tag(sync=True, page=True)
+    top_p = t.Float(None, allow_none=True).tag(sync=True, page=True)
+    seed = t.Int(0).tag(sync=True, page=True)
+    rows = t.Int(8).tag(sync=True, page=True)
+    max_new_tokens = t.Int(80).tag(sync=True, page=True)
+    new_ids = t.List(t.Int()).tag(sync=True, page=True)
 
     def __init__(
         self,
         params,
         cfg,
         tok,
-        prompt="",
+        text="",
         temperature=1.0,
         top_k=None,
         seed=0,
         *,
+        top_p=None,
         rows=8,
         max_new_tokens=80,
     ):
-        check_settings(temperature, top_k, None)
-        if not isinstance(seed, int | np.integer) or not 0 <= seed < 2**31:
-            raise ValueError(f"seed must be a whole number from 0, not {seed!r}")
-        if tok.vocab_size < cfg.vocab_size:
-            raise ValueError(
-                f"the tokenizer knows {tok.vocab_size} tokens and the model writes "
-                f"{cfg.vocab_size}: they do not belong together"
+        settings = {"temperature": temperature, "top_k": top_k, "top_p": top_p}
+        numbers = {"seed": seed, "rows": rows, "max_new_tokens": max_new_tokens}
+        for name, value in (settings | numbers).items():
+            _check(name, value)
+        super().__init__(params, cfg, tok, text=text, **settings, **numbers)
+
+    @t.validate(
+        "temperature", "top_k", "top_p", "seed", "rows", "max_new_tokens", "new_ids"
+    )
+    def _fits(self, proposal):
+        name, value = proposal["trait"].name, proposal["value"]
+        if name == "new_ids" and (odd := [i for i in value if not self._knows(i)]):
+            raise t.TraitError(
+                f"the id {odd[0]} is not in the vocabulary of {self.cfg.vocab_size}"
             )
-        if temperature > HOTTEST:
-            raise ValueError(
-                f"the temperature's slider ends at {HOTTEST:g}, before {temperature!r}"
-            )
-        self.params, self.cfg, self.tok = params, cfg, tok
-        self.rows, self.max_new_tokens = rows, max_new_tokens
-        self._logits = self._ids = None
-        self._known = self._trouble = ""  # the last prompt read; why the next was not
-        self._make_controls(prompt, temperature, top_k, seed)
-        self._read()
-        self._listen()
+        try:
+            _check(name, value)
+        except ValueError as error:
+            raise t.TraitError(str(error)) from None
+        return value
 
-    def _make_controls(self, prompt, temperature, top_k, seed):
-        V = self.cfg.vocab_size
-        wide = {"description_width": "7.5em"}
-        line = {"style": wide, "layout": widgets.Layout(width="min(34em, 98%)")}
-        self.prompt = widgets.Text(
-            prompt, description="prompt", continuous_update=False, **line
-        )
-        self.temperature = widgets.FloatSlider(
-            temperature,
-            min=0,
-            max=HOTTEST,
-            step=0.05,
-            description="temperature",
-            **line,
-        )
-        self.top_k = widgets.IntSlider(
-            min(top_k or V, V),
-            min=1,
-            max=min(V, max(50, top_k or 1)),
-            description="top-k",
-            **line,
-        )
-        self.keep_all = widgets.Checkbox(
-            top_k is None, description=f"keep all {V:,} tokens", style=wide
-        )
-        self.seed = widgets.BoundedIntText(
-            seed, min=0, max=2**31 - 1, description="seed", style=wide
-        )
-        self.write = widgets.Button(description="write another")
-        self.picture, self.text = widgets.HTML(), widgets.HTML()
-        self.message = widgets.HTML()
-        self.box = widgets.VBox(
-            [
-                self.prompt,
-                self.temperature,
-                self.top_k,
-                self.keep_all,
-                self.message,
-                self.picture,
-                widgets.HBox([self.seed, self.write]),
-                self.text,
-            ]
-        )
-
-    def _listen(self):
-        self.prompt.observe(lambda _: self._read(), "value")
-        self.top_k.observe(self._cut, "value")
-        for control in (self.temperature, self.keep_all, self.seed):
-            control.observe(lambda _: self._show(), "value")
-        self.write.on_click(self._next)
-
-    def _cut(self, _):
-        """Moving top-k's slider means to cut, so "keep all" goes off."""
-        if self.keep_all.value:
-            self.keep_all.value = False  # this shows, too
-        else:
-            self._show()
-
-    def _next(self, _):
-        self.seed.value = (self.seed.value + 1) % self.seed.max
+    def _knows(self, token):
+        return 0 <= token < self.cfg.vocab_size
 
     @property
     def settings(self):
-        """``temperature`` and ``top_k`` as `minigpt.generate` takes them."""
-        k = None if self.keep_all.value else self.top_k.value
-        return {"temperature": self.temperature.value, "top_k": k}
+        """``temperature``, ``top_k`` and ``top_p`` as `minigpt.generate` takes them."""
+        return {name: getattr(self, name) for name in ("temperature", "top_k", "top_p")}
+
+    @property
+    def ids(self):
+        """What the model reads: an end token, the text, and what was written."""
+        return np.array([*first_ids(self.tok, self.text), *self.new_ids])
 
     def probabilities(self):  # -> (V,)
-        """What is shown: the next token's probabilities at the sliders' settings."""
-        if self.settings["temperature"] == 0:
-            return np.eye(len(self._logits))[self._logits.argmax()]
-        return distribution(self._logits[None], **self.settings)[0]
+        """What is shown: the next token's probabilities at these settings."""
+        return self._probabilities(self._logits())
 
     def shown(self):
         """The bars: pairs of a token and its probability, all others as the last."""
-        order = np.argsort(-self._logits, kind="stable")[: self.rows]
-        p = self.probabilities()
+        logits = self._logits()
+        order = np.argsort(-logits, kind="stable")[: self.rows]
+        p = self._probabilities(logits)
         named = [(piece(self.tok.decode([int(i)])), float(p[i])) for i in order]
         rest = max(0.0, 1.0 - sum(share for _, share in named))
-        return [*named, (f"{len(p) - len(order):,} others", rest)]
+        others = len(p) - len(order)
+        return [*named, (f"{others:,} others", rest)] if others else named
 
-    def _read(self):
-        """Ask the model about a new prompt."""
+    def write(self, max_new_tokens=None):
+        """What the model writes next, at most ``max_new_tokens`` or to the text's end.
+        A page of this widget, and ``new_ids``, show it; returned is its text."""
+        new = self._continuation(max_new_tokens or self.max_new_tokens)
+        self.new_ids = [*self.new_ids, *new]
+        return self._told(new)
+
+    def _continuation(self, count):
+        ids, eot = self.ids, self.tok.eot
+        stop = () if eot is None else (eot,)
+        ways = {"seed": self.seed, "stop": stop, **self.settings}
+        out = generate(self.params, ids, self.cfg, count, **ways)
+        return [int(i) for i in out[len(ids) :]]
+
+    def _told(self, ids):
+        return self.tok.decode([i for i in ids if i != self.tok.eot])
+
+    @t.observe("text", "seed")
+    def _begin(self, _):
+        if not self._moved:  # who moves it in a page has begun anew there
+            self.new_ids = []
+
+    def set_state(self, sync_data):
+        """What the reader did: called by ipywidgets."""
+        self._moved = True
         try:
-            ids = self.tok.encode(self.prompt.value)
-            start = getattr(self.tok, "eot", None)
-            ids = np.array(ids if start is None else [start, *ids], int)
-            if not ids.size:
-                raise ValueError("The prompt is empty: write a word.")
-            check_ids(ids, self.cfg)
-            window = ids[None, -self.cfg.n_ctx :]
-            logits = gpt(self.params, window, self.cfg, last=True)[0, -1]
-            if not np.isfinite(logits).all():
-                raise ValueError("The model's logits are not finite: no sampling.")
-        except ValueError as error:
-            self._trouble = str(error)
-        else:
-            self._ids, self._logits = ids, logits
-            self._known, self._trouble = self.prompt.value, ""
-        self._show()
+            super().set_state(sync_data)
+        finally:
+            self._moved = False
 
-    def _show(self):
-        """Draw the bars and write the text anew, for the last prompt that was read."""
-        if self._logits is None:
-            self._say(self._trouble, alarm=True)
-            return
-        self.picture.value = self._bars().html()
-        self.text.value, length = self._continuation()
-        if self._trouble:
-            shown = f"What is shown still belongs to the prompt {self._known!r}."
-            self._say(f"{self._trouble} {shown}", alarm=True)
-        else:
-            self._say(self._note(length))
+    def _logits(self):
+        window = self.ids[None, -self.cfg.n_ctx :]
+        return gpt(self.params, window, self.cfg, last=True)[0, -1]
 
-    def _note(self, length):
-        """What a reader may stumble over, for a text of `length` tokens."""
-        n_ctx, lost = self.cfg.n_ctx, len(self._ids) - self.cfg.n_ctx
-        if lost > 0:
-            return f"The model sees the last {n_ctx} tokens only, {lost} are lost."
-        if length - 1 > n_ctx:  # the last token is not read any more
-            return (
-                f"The text outgrew the model's {n_ctx} positions: at its end the model "
-                "no longer saw the beginning."
-            )
-        if self.temperature.value == 0:
-            return "At temperature 0 every seed writes the same."
-        return ""
+    def _probabilities(self, logits):
+        if self.temperature == 0:
+            return np.eye(len(logits))[logits.argmax()]
+        return distribution(logits[None], **self.settings)[0]
 
-    def _bars(self):
-        labels, values = zip(*self.shown(), strict=True)
-        said = ", ".join(f"{a} {p:.3f}" for a, p in self.shown())
+    def picture(self):
+        """The bars as a `Picture`."""
+        shown = self.shown()
+        labels, values = zip(*shown, strict=True)
+        said = ", ".join(f"{a} {p:.3f}" for a, p in shown)
         alt = f"Probabilities of the next token: {said}."
         return bars(labels, values, alt, fmt="{:.3f}", mono=True, upper=1.0)
 
-    def _continuation(self):
-        """What the model writes at these settings, as HTML; how long the text is."""
-        count = self.max_new_tokens
-        end = getattr(self.tok, "eot", None)
-        stop = () if end is None else (end,)
-        out = generate(
-            self.params,
-            self._ids,
-            self.cfg,
-            count,
-            seed=self.seed.value,
-            stop=stop,
-            **self.settings,
-        )
-        new = [int(i) for i in out[len(self._ids) :]]
-        ended = bool(new) and new[-1] in stop
-        told = escape(self.tok.decode(new[:-1] if ended else new))
-        unit = "token" if count == 1 else "tokens"
-        how = "" if ended else f" … (stopped after {count} {unit})"
-        html = (
-            f'<p aria-live="polite" style="line-height:1.5;max-width:40em;'
-            f'white-space:pre-wrap">'
-            f"{escape(self._known)}<b>{told}</b>{how}</p>"
-        )
-        return html, len(out)
-
-    def _say(self, sentence, alarm=False):
-        role = "alert" if alarm else "status"
-        html = f'<p role="{role}" style="margin:0">{escape(sentence)}</p>'
-        self.message.value = html if sentence else ""
-
-    def _repr_mimebundle_(self, include=None, exclude=None):
-        view = self.box._repr_mimebundle_()[VIEW]
-        words = f"Sliders for temperature and top-k. {self._describe()}"
-        return {"text/plain": words, "text/html": still(self), VIEW: view}
-
-    def _describe(self):
-        return "" if self._logits is None else self._bars().alt
+    def still(self):
+        """The sliders, the bars, and what the model would write."""
+        told = self._told([*self.new_ids, *self._continuation(self.max_new_tokens)])
+        story = f"{escape(self.text)}<b>{escape(told)}</b>"
+        sliders = [
+            ("temperature", self.temperature / HOTTEST, f"{self.temperature:.2f}"),
+            _slider("top-k", self.top_k, self.cfg.vocab_size),
+            _slider("top-p", self.top_p, 1),
+        ]
+        return still(story, sliders, self.picture().html())
 
     def __repr__(self):
-        return f"SamplingExplorer({self.prompt.value!r}, {self.settings})"
+        words = "Sliders for temperature, top-k and top-p."
+        return f"{words} {self.picture().alt}"
+
+
+def _slider(name, value, most):
+    return (name, 1, "all") if value is None else (name, value / most, f"{value:g}")
+
+
+def _check(name, value):
+    """Raise ``ValueError`` when a trait's value has no meaning."""
+    if name == "temperature":
+        check_settings(value, None, None)
+        if value > HOTTEST:
+            raise ValueError(
+                f"the temperature's slider ends at {HOTTEST:g}, before {value!r}"
+            )
+    elif name == "top_k":
+        check_settings(1, value, None)
+    elif name == "top_p":
+        check_settings(1, None, value)
+    elif name == "seed":
+        if whole(value, name, 0) >= SEEDS:
+            raise ValueError(f"seed must be a whole number under 2**31, not {value!r}")
+    elif name in ("rows", "max_new_tokens"):
+        whole(value, name, 1)

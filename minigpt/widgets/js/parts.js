@@ -1,0 +1,84 @@
+// What the widgets share: elements, a slider, a voice for screen readers, and a state
+// that a page keeps where under a kernel Python does.
+
+// An element: attributes by name ("onclick" and the like listen; null and false leave
+// out), then its children.
+export function element(tag, attributes = {}, ...children) {
+  const made = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) {
+    if (name.startsWith("on")) made.addEventListener(name.slice(2), value);
+    else if (value === true) made.setAttribute(name, "");
+    else if (value !== null && value !== false) made.setAttribute(name, value);
+  }
+  made.append(...children);
+  return made;
+}
+
+export function button(words, press, attributes = {}) {
+  return element("button", { type: "button", onclick: press, ...attributes }, words);
+}
+
+// A slider with its name and value: {root, show(value, words)}. `moved(value)` is told
+// what the reader does; `show` is for everybody else.
+export function slider(name, { min, max, step }, moved) {
+  const shown = element("span", { class: "mgw-value", "aria-hidden": "true" });
+  const range = { type: "range", min, max, step, "aria-label": name };
+  const oninput = () => moved(Number(input.value));
+  const input = element("input", { ...range, oninput });
+  const title = element("span", { class: "mgw-name" }, name);
+  const show = (value, words) => {
+    if (Number(input.value) !== value) input.value = value;
+    if (shown.textContent !== words) shown.textContent = words;
+    input.setAttribute("aria-valuetext", words);
+  };
+  return { root: element("label", { class: "mgw-slider" }, title, shown, input), show };
+}
+
+// A place that is read aloud when it changes, and not seen: {root, say(words)}. Of what
+// comes quickly, as from a slider that is being moved, only the last is said.
+export function voice(wait = 500) {
+  const root = element("p", { class: "mgw-voice", role: "status" });
+  let timer = null;
+  const say = (words) => {
+    clearTimeout(timer);
+    timer = setTimeout(() => { root.textContent = words; }, wait);
+  };
+  return { root, say };
+}
+
+export const count = (n) => n.toLocaleString("en-GB"); // 1,234
+
+// A token as the book prints it: a space is ␣, a line break is ⏎.
+export function visible(text) {
+  const sign = (c) => String.fromCodePoint(0x2400 + c.charCodeAt(0));
+  return text.replaceAll(" ", "␣").replaceAll("\n", "⏎").replaceAll("\t", "⇥")
+    .replace(/[\u0000-\u001f]/g, sign);
+}
+
+export const stillness = () => matchMedia("(prefers-reduced-motion: reduce)").matches;
+
+// What a widget knows, with the methods that anywidget's model has: one source serves
+// both. Who sets a value hears of the change as everybody does.
+export class State {
+  constructor(values) {
+    this.values = { ...values };
+    this.listeners = new Map();
+  }
+
+  get(name) { return this.values[name]; }
+
+  set(name, value) {
+    if (this.values[name] === value) return;
+    this.values[name] = value;
+    for (const listen of this.listeners.get(`change:${name}`) ?? []) listen();
+  }
+
+  on(event, listen) {
+    if (!this.listeners.has(event)) this.listeners.set(event, new Set());
+    this.listeners.get(event).add(listen);
+  }
+
+  off(event, listen) { this.listeners.get(event)?.delete(listen); }
+
+  save_changes() {} // there is no Python that wants them
+}

@@ -1,0 +1,252 @@
+// The next token, and what temperature, top-k and top-p do to it. Chapter: generation.
+
+import { underKernel } from "./kernel.js";
+import { button, count, element, slider, stillness, voice } from "./parts.js";
+import { ending, LONGEST, Story } from "./story.js";
+import { openness, TokenBars } from "./token_bars.js";
+
+const HOT = { min: 0, max: 3, step: 0.05 };
+const PAUSE = 35; // milliseconds from token to token, to be read along
+const SAVED = 8; // tokens after which Python is told, while the model writes
+
+export function samplingExplorer({ model, el, engine }) {
+  const explorer = new SamplingExplorer(model, engine);
+  el.replaceChildren(explorer.root);
+  return () => explorer.close();
+}
+
+export const samplingExplorerModule = underKernel(samplingExplorer);
+
+class SamplingExplorer {
+  constructor(model, engine) {
+    Object.assign(this, { model, engine, timer: null, written: null, note: "" });
+    const V = engine.cfg.vocab_size;
+    this.all = Math.min(V, Math.max(50, model.get("top_k") ?? 1) + 1); // the right end
+    this.build();
+    const draw = () => this.draw();
+    const anew = () => this.begin();
+    const follow = () => {
+      if (model.get("new_ids") !== this.written) this.begin(model.get("new_ids"));
+    };
+    this.listeners = {
+      text: anew, seed: anew, new_ids: follow,
+      temperature: draw, top_k: draw, top_p: draw, rows: draw,
+    };
+    for (const [name, listen] of Object.entries(this.listeners))
+      model.on(`change:${name}`, listen);
+    this.begin(model.get("new_ids"));
+  }
+
+  close() {
+    this.stop();
+    for (const [name, listen] of Object.entries(this.listeners))
+      this.model.off(`change:${name}`, listen);
+  }
+
+  set(name, value) { // what the reader does; `draw` or `begin` follow by themselves
+    this.model.set(name, value);
+    this.model.save_changes();
+  }
+
+  build() {
+    const V = this.engine.cfg.vocab_size;
+    const set = (name) => (value) => this.set(name, value);
+    this.input = element("textarea", {
+      rows: 2, spellcheck: "false", autocomplete: "off",
+      oninput: () => this.type(), onchange: () => this.set("text", this.input.value),
+    });
+    this.seed = element("input", {
+      type: "number", min: 0, max: 2 ** 31 - 1, step: 1, inputmode: "numeric",
+      onchange: () => this.reseed(),
+    });
+    this.sliders = {
+      temperature: slider("temperature", HOT, set("temperature")),
+      top_k: slider("top-k", { min: 1, max: this.all, step: 1 }, (k) =>
+        this.set("top_k", k === this.all ? null : k)),
+      top_p: slider("top-p", { min: 0.01, max: 1, step: 0.01 }, (p) =>
+        this.set("top_p", p === 1 ? null : p)),
+    };
+    const press = () => (this.timer ? this.pause() : this.run());
+    this.runs = button("Write", press, { class: "mgw-main" });
+    this.story = new Story(this.engine.tok);
+    this.message = element("p", { class: "mgw-message" });
+    this.entropy = element("p", { class: "mgw-entropy" });
+    this.bars = new TokenBars(this.engine.tok, (id) => this.choose(id));
+    this.voice = voice();
+    const controls = Object.values(this.sliders).map(({ root }) => root);
+    this.root = element("div", { class: "mgw", role: "group",
+      "aria-label": `Explorer of a model's next token, one of ${count(V)}` },
+      element("label", { class: "mgw-text" },
+        element("span", { class: "mgw-name" }, "Your text"), this.input),
+      this.story.root,
+      element("div", { class: "mgw-buttons" }, this.runs,
+        button("One token", () => this.single()),
+        button("Write another", () => this.another()),
+        button("Reset", () => this.begin()),
+        element("label", { class: "mgw-seed" }, "seed", this.seed)),
+      this.message,
+      element("div", { class: "mgw-columns" },
+        element("div", {}, element("p", { class: "mgw-name" }, "The next token"),
+          this.bars.root),
+        element("div", { class: "mgw-controls" }, ...controls, this.entropy)),
+      this.voice.root);
+  }
+
+  // Read the text anew, and after it the ids that were written already.
+  begin(ids = []) {
+    this.stop();
+    clearTimeout(this.typed);
+    this.note = "";
+    const { cfg, tok } = this.engine, text = this.model.get("text");
+    if (text.length > LONGEST) {
+      this.set("text", ending(text)); // which begins again
+      this.note = `The text had ${count(text.length)} characters. Its last ` +
+        `${count(LONGEST)} are kept: the model sees ${cfg.n_ctx} tokens at most.`;
+      return this.draw();
+    }
+    if (this.input.value !== text) this.input.value = text;
+    this.seed.value = this.model.get("seed");
+    const all = [...tok.first(text), ...ids];
+    this.session = all.length ? this.engine.start(all, this.model.get("seed")) : null;
+    this.keep(ids);
+    this.draw();
+  }
+
+  keep(ids, save = true) {
+    this.written = ids; // so that `follow` knows its own doing
+    this.model.set("new_ids", ids);
+    if (save) this.model.save_changes();
+  }
+
+  type() { // not at every letter: a text is read as a whole
+    clearTimeout(this.typed);
+    this.typed = setTimeout(() => this.set("text", this.input.value), 150);
+  }
+
+  reseed() {
+    const seed = Math.trunc(Number(this.seed.value));
+    const fits = this.seed.value !== "" && seed >= 0 && seed < 2 ** 31;
+    if (fits) return this.set("seed", seed);
+    this.seed.value = this.model.get("seed");
+    this.say("A seed is a whole number from 0 to 2,147,483,647: the old one stays.");
+  }
+
+  settings() {
+    const names = ["temperature", "top_k", "top_p"];
+    return Object.fromEntries(names.map((name) => [name, this.model.get(name)]));
+  }
+
+  ended() {
+    return this.written.length > 0 && this.written.at(-1) === this.engine.tok.eot;
+  }
+
+  single() {
+    this.pause();
+    if (this.ended()) this.begin();
+    this.write();
+    this.finish();
+  }
+
+  run() {
+    if (!this.session) return this.draw();
+    if (this.ended()) this.begin();
+    this.note = "";
+    let left = this.model.get("max_new_tokens");
+    const next = () => {
+      const ended = !this.write() || --left <= 0;
+      if (ended) return this.finish(left > 0 ? "" : "limit");
+      this.timer = setTimeout(next, stillness() ? 0 : PAUSE);
+      if (!stillness()) this.draw();
+    };
+    this.timer = setTimeout(next);
+    this.runs.textContent = "Stop";
+  }
+
+  // One token more; false where a text ended.
+  write() {
+    if (!this.session) return false;
+    let id;
+    try {
+      ({ id } = this.session.step(this.settings()));
+    } catch (error) {
+      this.say(error.message);
+      return false;
+    }
+    const ids = [...this.written, id];
+    this.keep(ids, ids.length % SAVED === 0);
+    return id !== this.engine.tok.eot;
+  }
+
+  finish(why) { // writing came to an end, by itself or not
+    this.stop();
+    this.keep(this.written);
+    const tokens = `${count(this.model.get("max_new_tokens"))} tokens`;
+    this.note = why === "limit" ? `Stopped after ${tokens}: Write goes on.` : "";
+    this.draw();
+  }
+
+  stop() {
+    clearTimeout(this.timer);
+    this.timer = null;
+    this.runs.textContent = "Write";
+  }
+
+  pause() { if (this.timer) this.finish(); }
+
+  another() {
+    this.set("seed", (this.model.get("seed") + 1) % 2 ** 31); // which begins anew
+    this.run();
+  }
+
+  choose(id) { // a token of the reader's own choice, cut or not
+    this.pause();
+    this.session.append(id);
+    this.note = "";
+    this.keep([...this.written, id]);
+    this.draw();
+  }
+
+  draw() {
+    const { temperature, top_k, top_p } = this.settings(), { sliders } = this;
+    const V = this.engine.cfg.vocab_size;
+    sliders.temperature.show(temperature, temperature.toFixed(2));
+    const ranked = top_k === null ? `all ${count(V)}` : `${top_k}`;
+    sliders.top_k.show(top_k ?? this.all, ranked);
+    sliders.top_p.show(top_p ?? 1, top_p === null ? "1.00, all" : top_p.toFixed(2));
+    this.story.show(this.model.get("text"), this.written ?? [], this.timer !== null);
+    if (!this.session) {
+      this.bars.clear();
+      return this.say("The text is empty: write a word.");
+    }
+    let found;
+    try {
+      found = this.session.chances({ temperature, top_k, top_p });
+    } catch (error) {
+      return this.say(error.message);
+    }
+    this.bars.show(found, this.model.get("rows"));
+    this.say(this.note || this.remark());
+    this.entropy.textContent = openness(found);
+    const told = `${this.message.textContent} ${this.story.spoken} ` +
+      this.entropy.textContent;
+    if (!this.timer) this.voice.say(told);
+  }
+
+  remark() { // what a reader may stumble over
+    const { n_ctx } = this.engine.cfg, lost = this.session.ids.length - n_ctx;
+    if (lost > 0)
+      return `The model sees the last ${n_ctx} tokens only: ${count(lost)} at the ` +
+        "beginning are out of its sight.";
+    if (this.ended())
+      return "The text has come to its end; Write begins again from yours. The bars " +
+        "are a mere guess: the model never read beyond an end.";
+    if (this.model.get("temperature") === 0)
+      return "At temperature 0 every seed writes the same.";
+    return "";
+  }
+
+  say(words) {
+    if (this.message.textContent !== words) this.message.textContent = words;
+    if (words && !this.timer) this.voice.say(words);
+  }
+}
