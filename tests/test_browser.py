@@ -1,106 +1,17 @@
 """The book in Chromium, over http and from disk: no request to another host, no error
 in the console, nothing wider than the screen. Pictures: book/_build/screenshots."""
 
-import functools
-import http.server
-import os
-import shutil
-import threading
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import pytest
-
-sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is missing")
+from engine.runners import too_wide
 
 ROOT = Path(__file__).parents[1]
 PICTURES = ROOT / "book" / "_build" / "screenshots"
-NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
-CHROMIUM = os.environ.get("CHROMIUM") or next(
-    filter(None, map(shutil.which, NAMES)), ""
-)
-pytestmark = pytest.mark.skipif(
-    not CHROMIUM,
-    reason="no Chromium here: install it (Debian: apt-get install chromium), or name "
-    "one with CHROMIUM=/path/to/it",
-)
-
-
-class Quiet(http.server.SimpleHTTPRequestHandler):
-    """Serves files and says nothing."""
-
-    def log_message(self, *arguments):
-        pass
-
-
-@pytest.fixture(scope="module")
-def address(site):
-    """Where the pages are served, by transport."""
-    handler = functools.partial(Quiet, directory=str(site))
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
-        thread.start()
-        yield {
-            "http": f"http://localhost:{server.server_port}/",
-            "file": site.as_uri() + "/",
-        }
-        server.shutdown()
-        thread.join()
-
-
-@pytest.fixture(scope="module")
-def browser(site):
-    with sync_api.sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield started
-        started.close()
-
-
-@pytest.fixture
-def watched(browser):
-    """Open pages that note every request abroad and every error, and must be clean."""
-    opened, noted = [], []
-
-    def note_request(request):
-        host = urlsplit(request.url).hostname
-        if host not in (None, "localhost") and not request.url.startswith("data:"):
-            noted.append(f"a request to {request.url}")
-
-    def note_message(message):
-        if message.type in ("error", "warning"):
-            noted.append(f"the console says: {message.text}")
-
-    def open_page(width=1280, scheme="light"):
-        size = {"width": width, "height": 900}
-        page = browser.new_page(viewport=size, color_scheme=scheme)
-        page.on("request", note_request)
-        page.on("console", note_message)
-        page.on("pageerror", lambda error: noted.append(f"an error: {error}"))
-        page.on("requestfailed", lambda r: noted.append(f"not loaded: {r.url}"))
-        opened.append(page)
-        return page
-
-    yield open_page
-    for page in opened:
-        page.close()
-    assert not noted
 
 
 def names(site: Path) -> list[str]:
     return sorted(path.name for path in site.glob("*.html"))
-
-
-def too_wide(page) -> bool:
-    return page.evaluate(
-        "document.documentElement.scrollWidth > document.documentElement.clientWidth"
-    )
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -98,6 +98,13 @@ def chromium():
         browser.close()
 
 
+def too_wide(page):
+    """Whether a page is wider than its window."""
+    return page.evaluate(
+        "document.documentElement.scrollWidth > document.documentElement.clientWidth"
+    )
+
+
 def _page(folder, scripts, runner):
     """A page that has the engine and the models, opened from disk: nothing is fetched.
     A module cannot be loaded from there, so it stands in the page, as anywidget's

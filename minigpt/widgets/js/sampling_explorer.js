@@ -55,10 +55,8 @@ class SamplingExplorer {
       rows: 2, spellcheck: "false", autocomplete: "off",
       oninput: () => this.type(), onchange: () => this.set("text", this.input.value),
     });
-    this.seed = element("input", {
-      type: "number", min: 0, max: 2 ** 31 - 1, step: 1, inputmode: "numeric",
-      onchange: () => this.reseed(),
-    });
+    this.seed = element("input", { type: "number", min: 0, max: 2 ** 31 - 1,
+      inputmode: "numeric", onchange: () => this.reseed() });
     this.sliders = {
       temperature: slider("temperature", HOT, set("temperature")),
       top_k: slider("top-k", { min: 1, max: this.all, step: 1 }, (k) =>
@@ -124,8 +122,8 @@ class SamplingExplorer {
   }
 
   reseed() {
-    const seed = Math.trunc(Number(this.seed.value));
-    const fits = this.seed.value !== "" && seed >= 0 && seed < 2 ** 31;
+    const seed = Number(this.seed.value || NaN);
+    const fits = Number.isInteger(seed) && seed >= 0 && seed < 2 ** 31;
     if (fits) return this.set("seed", seed);
     this.seed.value = this.model.get("seed");
     this.say("A seed is a whole number from 0 to 2,147,483,647: the old one stays.");

@@ -1,0 +1,338 @@
+"""The widgets in the pages of the book, in Chromium: alive, right, and for everyone."""
+
+import re
+
+import numpy as np
+import pytest
+from engine.runners import too_wide
+
+import minigpt as mg
+from minigpt.plots import piece
+from minigpt.sampling import distribution
+
+PAGES = {"index.html": "SamplingExplorer", "07-generation.html": "SamplingExplorer"}
+CHAPTER = "07-generation.html"
+MODEL = mg.load("tales")
+
+
+def opened(watched, address, name=CHAPTER, transport="file", **options):
+    """A page whose widget is alive, and its widget."""
+    page = watched(**options)
+    page.goto(address[transport] + name)
+    page.locator(".minigpt-widget[data-alive] .mgw-bars li").first.wait_for()
+    return page, page.locator(".minigpt-widget")
+
+
+@pytest.fixture
+def explorer(watched, address):
+    return opened(watched, address)[1]
+
+
+def press(explorer, name):
+    explorer.get_by_role("button", name=name, exact=True).click()
+
+
+def move(explorer, **settings):
+    for name, value in settings.items():
+        slider = explorer.get_by_role("slider", name=name.replace("_", "-"))
+        slider.fill(str(value))
+
+
+def write(explorer, text):
+    box = explorer.get_by_role("textbox", name="Your text")
+    box.fill(text)
+    box.blur()
+
+
+def written(explorer):
+    return explorer.locator(".mgw-story b").all_inner_texts()
+
+
+def finished(explorer):
+    explorer.get_by_role("button", name="Write", exact=True).wait_for(timeout=30_000)
+    return "".join(written(explorer))
+
+
+def logits(text):
+    params, cfg, tok = MODEL
+    ids = np.array([[tok.eot, *tok.encode(text)]])[:, -cfg.n_ctx :]
+    return mg.gpt(params, ids, cfg, last=True)[:, -1]
+
+
+def shown(explorer):
+    """The rows: what stands in each, from left to right."""
+    rows = explorer.locator(".mgw-bars li").all()
+    return [
+        tuple(row.locator(".mgw-token, .mgw-share").all_inner_texts()) for row in rows
+    ]
+
+
+@pytest.mark.parametrize("transport", ["http", "file"])
+@pytest.mark.parametrize("name", PAGES)
+def test_the_widgets_of_a_page_are_alive(watched, address, name, transport):
+    _, widget = opened(watched, address, name, transport)
+    assert widget.count() == 1
+    assert widget.get_attribute("data-widget") == PAGES[name]
+    assert not widget.locator(".mg-still").count()  # the picture gave way
+
+
+def test_only_pages_with_widgets_load_them(site):
+    for path in site.glob("*.html"):
+        text = path.read_text("utf-8")
+        loads = [name for name in ("model-tales.js", "widgets.js") if name in text]
+        assert len(loads) == (2 if path.name in PAGES else 0), path.name
+        if loads:
+            files = [path, *(site / "_static" / name for name in loads)]
+            assert sum(file.stat().st_size for file in files) < 2_500_000
+
+
+def test_without_a_script_a_picture_and_a_sentence_stay(browser, address):
+    with browser.new_page(java_script_enabled=False) as page:
+        page.goto(address["file"] + CHAPTER)
+        picture = page.locator(".minigpt-widget")
+        assert picture.locator("svg").is_visible()
+        assert "still picture" in picture.inner_text()
+
+
+def test_without_its_model_the_picture_stays_and_says_why(browser, address):
+    with browser.new_page() as page:
+        page.route("**/model-tales.js*", lambda route: route.abort())
+        page.goto(address["http"] + CHAPTER)
+        picture = page.locator(".minigpt-widget")
+        picture.get_by_text("the script with the model").wait_for()
+        assert picture.locator("svg").is_visible()
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"temperature": 0.5},
+        {"temperature": 3, "top_k": 4},
+        {"temperature": 2, "top_p": 0.8},
+        {"temperature": 1.5, "top_k": 5, "top_p": 0.5},
+        {"temperature": 0.05, "top_k": 1, "top_p": 0.01},
+    ],
+)
+def test_the_numbers_are_those_of_the_package(explorer, settings):
+    text = explorer.get_by_role("textbox").input_value()
+    move(explorer, **settings)
+    z = logits(text)
+    p = distribution(z, **{"temperature": 1.0, **settings})[0]
+    order = np.argsort(-z[0], kind="stable")[:6]
+    ranked = settings.get("top_k") or 576
+    tok = MODEL[2]
+    for place, (id, (name, number)) in enumerate(
+        zip(order, shown(explorer), strict=False)
+    ):
+        assert name == piece(tok.decode([int(id)]))
+        why = "cut: top-k" if place >= ranked else "cut: top-p"
+        assert number == (f"{p[id]:.3f}" if p[id] > 0 else why)
+    entropy = -(p[p > 0] * np.log(p[p > 0])).sum()
+    said = explorer.locator(".mgw-entropy").inner_text()
+    assert f"Entropy {entropy + 0.0:.3f} nats" in said
+    assert f"{(p > 0).sum()} of 576 tokens can be drawn" in said
+
+
+@pytest.mark.parametrize("setting", [{"temperature": 2}, {"top_k": 2}, {"top_p": 0.3}])
+def test_every_slider_changes_what_is_shown(explorer, setting):
+    before = shown(explorer)
+    move(explorer, **setting)
+    assert shown(explorer) != before
+
+
+def test_temperature_zero_keeps_one(explorer):
+    move(explorer, temperature=0)
+    assert [number for _, number in shown(explorer)][:2] == [
+        "1.000",
+        "cut: temperature",
+    ]
+    assert "every seed" in explorer.locator(".mgw-message").inner_text()
+
+
+def test_it_writes_what_numpy_does(explorer):
+    params, cfg, tok = MODEL
+    text = explorer.get_by_role("textbox").input_value()
+    ids = [tok.eot, *tok.encode(text)]
+    for seed in (12, 13):
+        press(explorer, "Write" if seed == 12 else "Write another")
+        told = finished(explorer)
+        out = mg.generate(params, ids, cfg, 80, seed=seed, stop=tok.eot)
+        assert told == tok.decode([i for i in out[len(ids) :] if i != tok.eot])
+        assert explorer.get_by_role("spinbutton").input_value() == str(seed)
+    press(explorer, "Reset")
+    assert written(explorer) == [""]
+
+
+def test_stop_stops_and_writing_goes_on(explorer):
+    press(explorer, "Write")
+    explorer.page.wait_for_timeout(200)
+    press(explorer, "Stop")
+    half = "".join(written(explorer))
+    explorer.page.wait_for_timeout(200)
+    assert "".join(written(explorer)) == half != ""
+    press(explorer, "One token")
+    more = "".join(written(explorer))
+    assert more.startswith(half) and len(more) > len(half)
+    press(explorer, "Write")
+    assert finished(explorer).startswith(more)
+
+
+def test_a_bar_chooses_its_token_by_keyboard(explorer):
+    move(explorer, top_k=1)
+    bar = explorer.locator(".mgw-bars button").nth(2)
+    assert "cut by top-k" in bar.get_attribute("aria-label")
+    token = shown(explorer)[2][0].replace("␣", " ")
+    bar.focus()
+    explorer.page.keyboard.press("Enter")
+    assert written(explorer) == [token]
+    assert bar.evaluate("bar => bar === document.activeElement")
+    text = explorer.get_by_role("textbox").input_value() + token
+    best = MODEL[2].decode([int(logits(text).argmax())])
+    assert shown(explorer)[0] == (piece(best), "1.000")
+
+
+def test_all_of_it_is_reached_by_keyboard(explorer):
+    page = explorer.page
+    explorer.get_by_role("textbox").focus()
+    names = []
+    for _ in range(15):
+        page.keyboard.press("Tab")
+        found = page.evaluate(
+            """() => { const e = document.activeElement, s = getComputedStyle(e);
+            return [e.closest(".mgw") !== null, e.ariaLabel || e.innerText || e.type,
+                    s.outlineStyle !== "none" && parseFloat(s.outlineWidth) >= 2]; }"""
+        )
+        if not found[0]:
+            break
+        assert found[2], f"{found[1]} does not show its focus"
+        names.append(found[1])
+    assert names[:5] == ["Write", "One token", "Write another", "Reset", "number"]
+    assert names[-3:] == ["temperature", "top-k", "top-p"] and len(names) == 14
+    slider = explorer.get_by_role("slider", name="top-p")
+    slider.press("ArrowLeft")
+    assert slider.get_attribute("aria-valuetext") == "0.99"
+
+
+def test_what_changed_is_said(explorer):
+    move(explorer, top_k=2)
+    said = explorer.get_by_role("status")
+    explorer.page.wait_for_function(
+        "document.querySelector('.mgw-voice').textContent.includes('2 of 576')"
+    )
+    assert "Entropy" in said.inner_text()
+
+
+BAD = {
+    "empty": "",
+    "emoji": "🪁 🧑‍🚀 kite",
+    "bytes": "\u0000\ufffd\u202eabc",
+    "tags": "<b>&amp;",
+}
+
+
+@pytest.mark.parametrize("text", BAD.values(), ids=BAD)
+def test_odd_texts_are_read(explorer, text):
+    write(explorer, text)
+    press(explorer, "One token")
+    z = logits(text)
+    press(explorer, "Reset")
+    best = f"{distribution(z, 1.0)[0].max():.3f}"
+    assert shown(explorer)[0][1] == best
+    assert explorer.locator(".mgw-story").inner_text().startswith(text[:1].strip("\0"))
+
+
+def test_a_hundred_thousand_characters_are_cut_with_a_sentence(explorer):
+    write(explorer, "Mia had a kite. " * 6250)
+    message = explorer.locator(".mgw-message").inner_text()
+    assert "The text had 100,000 characters. Its last 5,000 are kept" in message
+    kept = explorer.get_by_role("textbox").input_value()
+    assert kept == ("Mia had a kite. " * 6250)[-5000:]
+    assert shown(explorer)[0][1] == f"{distribution(logits(kept), 1.0)[0].max():.3f}"
+    write(explorer, "Mia had a")
+    assert explorer.locator(".mgw-message").inner_text() == ""
+
+
+@pytest.mark.parametrize("seed", ["-1", "1.5", "99999999999", ""])
+def test_a_seed_that_cannot_be_gets_a_sentence(explorer, seed):
+    box = explorer.get_by_role("spinbutton")
+    box.fill(seed)
+    box.blur()
+    assert "whole number" in explorer.locator(".mgw-message").inner_text()
+    assert box.input_value() == "12"
+
+
+def test_a_new_theme_loses_nothing(explorer):
+    page = explorer.page
+    box = explorer.get_by_role("textbox")
+    box.fill("A fox called")
+    seen = set()
+    for _ in range(3):
+        page.locator(".theme-switch-button").first.click()
+        seen.add(explorer.locator(".mgw").evaluate("e => getComputedStyle(e).color"))
+        assert box.input_value() == "A fox called"
+    assert len(seen) == 2
+    assert explorer.locator(".mgw-story").inner_text() == "A fox called"
+
+
+CONTRAST = """root => {
+  const canvas = document.createElement("canvas").getContext("2d",
+    { willReadFrequently: true });
+  const rgb = (...colours) => {
+    for (const colour of colours) {
+      canvas.fillStyle = colour; canvas.fillRect(0, 0, 1, 1);
+    }
+    return [...canvas.getImageData(0, 0, 1, 1).data].slice(0, 3);
+  };
+  const light = (c) => { const [r, g, b] = c.map((v) => (v /= 255) <= 0.04045
+    ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4); return .2126*r + .7152*g + .0722*b; };
+  const found = [];
+  for (const e of root.querySelectorAll("*")) {
+    if (![...e.childNodes].some((n) => n.nodeType === 3 && n.data.trim())) continue;
+    const behind = [];
+    for (let up = e; up; up = up.parentElement)
+      behind.unshift(getComputedStyle(up).backgroundColor);
+    const [a, b] = [light(rgb("white", ...behind)),
+      light(rgb("white", ...behind, getComputedStyle(e).color))];
+    found.push([(Math.max(a, b) + .05) / (Math.min(a, b) + .05), e.textContent]);
+  }
+  return found;
+}"""
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [360, 1280])
+@pytest.mark.parametrize("name", PAGES)
+def test_it_fits_and_is_read(watched, address, name, width, scheme):
+    page, widget = opened(watched, address, name, width=width, scheme=scheme)
+    move(widget, temperature=3, top_k=2)
+    press(widget, "Write another")
+    assert not too_wide(page)
+    finished(widget)
+    assert not too_wide(page)
+    box = widget.bounding_box()
+    for part in widget.locator("button, input, textarea").all():
+        found = part.bounding_box()
+        assert found["x"] >= box["x"] and found["width"] >= 24 and found["height"] >= 24
+        assert found["x"] + found["width"] <= box["x"] + box["width"]
+    found = widget.evaluate(CONTRAST)
+    assert len(found) > 20 and min(found)[0] >= 4.5, min(found)
+
+
+def test_fingers_get_larger_targets(watched, address):
+    _, widget = opened(watched, address, width=360, has_touch=True, is_mobile=True)
+    for part in widget.locator("button, input, textarea").all():
+        assert part.bounding_box()["height"] >= 44
+
+
+def test_reduced_motion(watched, address):
+    _, widget = opened(watched, address, reduced_motion="reduce")
+    assert (
+        widget.locator(".mgw-track i").first.evaluate(
+            "e => parseFloat(getComputedStyle(e).transitionDuration)"
+        )
+        == 0
+    )
+    press(widget, "Write")
+    told = finished(widget)
+    assert re.search(r"\w+ \w+", told)

@@ -1,0 +1,116 @@
+"""The widget's module under a stand-in for anywidget: the model comes as a message,
+traits go both ways."""
+
+import base64
+
+import pytest
+from engine.runners import chromium
+
+import minigpt as mg
+from minigpt.widgets import bundle
+
+widgets = pytest.importorskip("minigpt.widgets", reason="anywidget is missing")
+
+# What anywidget gives a widget (https://anywidget.dev/en/afm): get, set, on, off, send.
+STAND_IN = """async ({ code, css, state, packed, weights }) => {
+  const blob = new Blob([code], { type: "text/javascript" });
+  const { default: widget } = await import(URL.createObjectURL(blob));
+  const listeners = {}, values = { ...state };
+  const emit = (event, ...details) =>
+    (listeners[event] ?? []).forEach((listen) => listen(...details));
+  globalThis.saved = [];
+  globalThis.python = { values, set: (name, value) => {
+    if (values[name] === value) return;
+    values[name] = value;
+    emit(`change:${name}`);
+  } };
+  const bytes = Uint8Array.from(atob(weights), (c) => c.charCodeAt(0));
+  const model = {
+    get: (name) => values[name],
+    set: python.set,
+    save_changes: () => saved.push({ ...values }),
+    on: (event, listen) => (listeners[event] ??= []).push(listen),
+    off: (event, gone) => {
+      listeners[event] = listeners[event].filter((one) => one !== gone); },
+    send: (message) => {
+      globalThis.asked = message;
+      setTimeout(() =>
+        emit("msg:custom", { kind: "model", packed }, [new DataView(bytes.buffer)]));
+    },
+  };
+  globalThis.heard = () => Object.values(listeners).flat().length;
+  document.head.append(Object.assign(document.createElement("style"),
+    { textContent: css }));
+  for (const id of ["one", "two"]) { // two views of one widget
+    const el = document.body.appendChild(document.createElement("div"));
+    el.id = id;
+    globalThis[`close_${id}`] = await widget.render({ model, el });
+  }
+}"""
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with chromium() as browser:
+        yield browser
+
+
+@pytest.fixture
+def page(browser):
+    explorer = widgets.SamplingExplorer(*mg.load("tales"), "Once a girl", seed=2)
+    packed = bundle.pack(*mg.load("tales"))
+    page, errors = browser.new_page(), []
+    page.on("pageerror", lambda error: errors.append(error))
+    state = {name: getattr(explorer, name) for name in explorer.traits(page=True)}
+    job = {"code": explorer._esm, "css": explorer._css, "state": state}
+    job["weights"] = packed.pop("weights")
+    assert base64.b64decode(job["weights"])
+    page.evaluate(STAND_IN, job | {"packed": packed})
+    assert page.evaluate("asked") == {"kind": "model"}
+    yield page
+    page.close()
+    assert not errors
+
+
+def test_what_the_reader_moves_reaches_python(page):
+    page.locator("#one").get_by_role("slider", name="temperature").fill("0.35")
+    page.locator("#one").get_by_role("slider", name="top-k").fill("51")
+    page.locator("#one").get_by_role("button", name="One token").click()
+    saved = page.evaluate("saved.at(-1)")
+    assert saved["temperature"] == 0.35 and saved["top_k"] is None
+    assert len(saved["new_ids"]) == 1
+    page.locator("#one").get_by_role("slider", name="top-p").fill("0.5")
+    assert page.evaluate("saved.at(-1).top_p") == 0.5
+
+
+def test_what_python_sets_is_shown(page):
+    page.evaluate("python.set('top_k', 2)")
+    page.evaluate("python.set('text', 'The fox')")
+    for view in ("#one", "#two"):
+        bars = page.locator(f"{view} .mgw-share").all_inner_texts()
+        assert [bar for bar in bars if bar != "cut: top-k"] == bars[:2]
+        assert page.locator(f"{view} textarea").input_value() == "The fox"
+    page.evaluate("python.set('new_ids', [300, 301])")
+    tok = mg.load("tales")[2]
+    assert page.locator("#one .mgw-story b").inner_text() == tok.decode([300, 301])
+
+
+def test_two_views_of_one_widget_agree(page):
+    page.locator("#one").get_by_role("button", name="Write", exact=True).click()
+    page.locator("#one").get_by_role("button", name="Write", exact=True).wait_for()
+    stories = page.locator(".mgw-story").all_inner_texts()
+    assert stories[0] == stories[1] and len(stories[0]) > 40
+    [params, cfg, tok] = mg.load("tales")
+    explorer = widgets.SamplingExplorer(params, cfg, tok, "Once a girl", seed=2)
+    explorer.write()
+    assert page.evaluate("python.values.new_ids") == explorer.new_ids
+
+
+def test_a_view_that_is_closed_hears_no_more(page):
+    before = page.evaluate("heard()")
+    page.locator("#two").get_by_role("button", name="Write", exact=True).click()
+    page.evaluate("close_two()")
+    assert page.evaluate("heard()") == before - 7
+    count = page.evaluate("python.values.new_ids.length")
+    page.wait_for_timeout(200)
+    assert page.evaluate("python.values.new_ids.length") == count
