@@ -25,7 +25,7 @@ help: ## List these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' Makefile
 
 book: $(READY) ## Build the book and say which page to open
-	@if [ -n "$$(find book/tools $(READY) -newer $(BUILD)/.built -print -quit 2>&1)" ]; \
+	@if [ -n "$$(find book/tools minigpt/widgets/js $(READY) -newer $(BUILD)/.built -print -quit 2>&1)" ]; \
 	then rm -rf $(BUILD)/html $(BUILD)/.doctrees; fi
 	@$(BIN)/jupyter-book build book -W -n --keep-going || { \
 	rm -rf $(BUILD)/.doctrees; echo "make book: the warnings above are errors"; exit 1; }

@@ -23,10 +23,10 @@ class SamplingExplorer {
     const V = engine.cfg.vocab_size;
     this.all = Math.min(V, Math.max(50, model.get("top_k") ?? 1) + 1); // the right end
     this.build();
-    const draw = () => this.draw();
-    const anew = () => this.begin();
-    const follow = () => {
-      if (model.get("new_ids") !== this.written) this.begin(model.get("new_ids"));
+    const draw = () => this.draw(), anew = () => this.begin();
+    const follow = () => { // while it writes, a kernel's echo is older than the text
+      const ids = model.get("new_ids");
+      if (!this.timer && ids !== this.written) this.begin(ids);
     };
     this.listeners = {
       text: anew, seed: anew, new_ids: follow,
