@@ -121,6 +121,8 @@ def test_page_and_python_move_each_other(lab):
         )
         slider = explorer.get_by_role("slider", name="temperature")
         assert slider.input_value() == "0.25"
+        explorer.get_by_role("button", name="One token").click()  # to be taken back
+        page.wait_for_timeout(500)
         explorer.get_by_role("button", name="Write another").click()
         explorer.get_by_role("button", name="Write", exact=True).wait_for()
         seed, ids = printed(page, 3, "told").split(" ", 1)
