@@ -7,7 +7,6 @@ Hugging Face's layout, in a temporary folder. Measured: seconds for each new tok
 a prompt of 64, greedily; reading a prompt of 512; the limit that memory sets; memory.
 """
 
-import argparse
 import json
 import tempfile
 import time
@@ -15,7 +14,7 @@ import tracemalloc
 from pathlib import Path
 
 import numpy as np
-from rounds import Contender, alternate, machine, serve
+from rounds import Contender, alternate, command, machine, serve
 
 import minigpt as mg
 from minigpt.checkpoint import write_tensors
@@ -172,17 +171,9 @@ def show(found):
     print(f"{'MB beside weights and cache, at the peak':44} {beside / 1e6:8.1f}")
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--contender", nargs=2, help=argparse.SUPPRESS)
-    arguments = parser.parse_args()
-    if arguments.contender:
-        name, folder = arguments.contender
-        {"numpy": numpy_contender, "transformers": transformers_contender}[name](folder)
-    else:
-        show(measure(arguments.rounds))
+def contender(name, folder):
+    {"numpy": numpy_contender, "transformers": transformers_contender}[name](folder)
 
 
 if __name__ == "__main__":
-    main()
+    command(__doc__, contender, lambda rounds: show(measure(rounds)))

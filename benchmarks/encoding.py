@@ -9,13 +9,12 @@ the clock starts, and contenders take turns. Needs tinyshakespeare.txt and gpt2/
 `minigpt.data` finds or fetches.
 """
 
-import argparse
 import time
 from collections import Counter
 from pathlib import Path
 
 import textbook_bpe as textbook
-from rounds import Contender, alternate, machine, serve
+from rounds import Contender, alternate, command, machine, serve
 
 from minigpt import bpe, data
 from minigpt.gpt2_files import byte_alphabet
@@ -201,16 +200,5 @@ def show(rows, rounds):
               f"{row['ratio']:9.2f} {row['same']:9.0%}")  # fmt: skip
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--contender", nargs=2, help=argparse.SUPPRESS)
-    arguments = parser.parse_args()
-    if arguments.contender:
-        contender(*arguments.contender)
-    else:
-        show(measure(arguments.rounds), arguments.rounds)
-
-
 if __name__ == "__main__":
-    main()
+    command(__doc__, contender, lambda rounds: show(measure(rounds), rounds))

@@ -6,6 +6,7 @@ what it needs, and then does a round whenever it is asked; the rounds alternate,
 medians are compared. Whoever has no contender to run says so in the table.
 """
 
+import argparse
 import json
 import platform
 import statistics
@@ -63,6 +64,19 @@ def alternate(pairs, rounds=5):
         }
         for label, times in seen.items()
     }
+
+
+def command(doc, contender, report):
+    """A benchmark as a program: ``report(rounds)``, or, when it was started by
+    `Contender`, ``contender(name, argument)``."""
+    parser = argparse.ArgumentParser(description=doc.partition("\n")[0])
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--contender", nargs=2, help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.contender:
+        contender(*given.contender)
+    else:
+        report(given.rounds)
 
 
 def machine():

@@ -117,6 +117,20 @@ def read_json(path):
     return config
 
 
+def format_of(path):
+    """The format that a safetensors file or a JSON file says it has, `FORMAT` if it is
+    ours; None if it says none. Others call their files config.json and tokenizer.json,
+    too."""
+    try:
+        if path.suffix == ".safetensors":
+            with open(path, "rb") as file:
+                return read_header(file)[1].get("format")
+        content = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError):  # RecursionError: far too deep
+        return None
+    return content.get("format") if isinstance(content, dict) else None
+
+
 def assemble(tensors, cfg):
     """The tree of parameters from a file's tensors, after checking each name and shape;
     float64 stays, and every other floating type becomes float32."""
@@ -133,7 +147,7 @@ def assemble(tensors, cfg):
 
 def shapes(cfg):
     """The shape of each of a model's tensors, by name, in the order of `init`."""
-    return {name: a.shape for name, a in tree.flatten(_outline(cfg)).items()}
+    return {name: a.shape for name, a in tree.flatten(outline(cfg)).items()}
 
 
 def found(tensor):
@@ -155,7 +169,7 @@ def report(expected, found):
     return lines
 
 
-def _outline(cfg):
+def outline(cfg):
     """A tree like that of `init`, without its memory."""
     one = {"vocab_size": 1, "n_ctx": 1, "n_embd": 1, "n_layer": 1, "n_head": 1}
     params = init(dataclasses.replace(cfg, **one))

@@ -5,7 +5,6 @@ Hugging Face's hub or a mirror of it, into the folder of models. Chapter: gpt2.
 """
 
 import contextlib
-import json
 import os
 import re
 from importlib import resources
@@ -99,7 +98,7 @@ def load(name, models_dir=None):
     if path.is_dir() and not any((path / file).exists() for file in (*WEIGHTS, BIN)):
         _refuse_unfinished(path)
     named = path.is_dir() or path.name == "model.safetensors"
-    if named and _says(place / "config.json", checkpoint.FORMAT):
+    if named and checkpoint.format_of(place / "config.json") == checkpoint.FORMAT:
         params, cfg, tok = mg.load(place)
     else:
         (params, cfg), tok = mg.load_gpt2(path), None
@@ -116,19 +115,9 @@ def _refuse_unfinished(run):
         )
 
 
-def _says(path, name):
-    """Whether a JSON file says that it is in our format of this name; Hugging Face's
-    files are called config.json and tokenizer.json, too."""
-    try:
-        content = json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError):
-        return False
-    return isinstance(content, dict) and content.get("format") == name
-
-
 def _tokenizer(place, vocab_size):
     """The tokenizer whose files lie beside the weights, else GPT-2's, else None."""
-    if _says(place / "tokenizer.json", vocabulary.FORMAT):
+    if checkpoint.format_of(place / "tokenizer.json") == vocabulary.FORMAT:
         return vocabulary.load(place / "tokenizer.json")
     with contextlib.suppress(FileNotFoundError):
         return BPETokenizer.from_gpt2(place)
@@ -143,6 +132,13 @@ def _published_tokenizer():
     for name in TOKENIZER.values():
         if not any(p and (Path(p) / name).is_file() for p in places):
             return None
+    return gpt2_tokenizer()
+
+
+def gpt2_tokenizer():
+    """GPT-2's tokenizer; its two files are fetched where they are not here yet."""
+    from minigpt import data
+
     return BPETokenizer.from_gpt2(*map(data.fetch, TOKENIZER.values()))
 
 

@@ -12,6 +12,7 @@ from click.testing import CliRunner
 
 import minigpt
 from minigpt.cli import main
+from minigpt.gpt2_files import byte_alphabet
 
 FOLDER = Path(minigpt.__file__).parents[1]
 TINY = ("--n-layer", 1, "--n-embd", 8, "--n-head", 2, "--n-ctx", 16, "--workers", 1)
@@ -25,6 +26,20 @@ def text_in(folder, monkeypatch):
     monkeypatch.chdir(folder)
     (folder / "text.txt").write_text(TEXT)
     return folder
+
+
+def save_models(folder):
+    """Two models whose weights tell nothing: "abc", which knows no more, and "bytes",
+    with a tokenizer of single bytes as GPT-2's; returns the configuration of that."""
+    shape = {"n_ctx": 16, "n_embd": 8, "n_layer": 1, "n_head": 2}
+    toks = {
+        "abc": minigpt.CharTokenizer("abc"),
+        "bytes": minigpt.BPETokenizer([], ["<|endoftext|>"], byte_alphabet()),
+    }
+    for name, tok in toks.items():
+        cfg = minigpt.Config(vocab_size=tok.vocab_size, **shape)
+        minigpt.save(folder / name, minigpt.init(cfg, seed=1), cfg, tok)
+    return cfg
 
 
 def history(folder):

@@ -3,10 +3,9 @@
 import os
 
 import pytest
-from cli_runs import finished, run, sentence
+from cli_runs import finished, run, save_models, sentence
 
 import minigpt as mg
-from minigpt.gpt2_files import byte_alphabet
 
 PARAMS, CFG, TOK = mg.load("tales")
 
@@ -23,14 +22,7 @@ def saved(tmp_path_factory):
     """Folders of models: one that knows only a, b and c, and one as GPT-2's, with a
     tokenizer of single bytes, both with weights that tell nothing."""
     folder = tmp_path_factory.mktemp("models")
-    shape = {"n_ctx": 16, "n_embd": 8, "n_layer": 1, "n_head": 2}
-    toks = {
-        "abc": mg.CharTokenizer("abc"),
-        "bytes": mg.BPETokenizer([], ["<|endoftext|>"], byte_alphabet()),
-    }
-    for name, tok in toks.items():
-        cfg = mg.Config(vocab_size=tok.vocab_size, **shape)
-        mg.save(folder / name, mg.init(cfg, seed=1), cfg, tok)
+    cfg = save_models(folder)
     mg.save(folder / "mute", mg.init(cfg), cfg)
     return folder
 

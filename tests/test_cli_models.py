@@ -8,7 +8,7 @@ import pytest
 from cli_runs import finished, run, sentence
 
 import minigpt as mg
-from minigpt import data, debug, models
+from minigpt import checkpoint, data, debug, models
 from minigpt.cli import inside
 
 CFG = mg.Config(vocab_size=7, n_ctx=5, n_embd=4, n_layer=3, n_head=2)
@@ -39,15 +39,15 @@ def test_the_tree_has_every_array_of_the_shipped_model_once():
 def test_the_shapes_of_gpt2_need_no_download(name, size):
     said = run("info", name).stdout
     cfg = mg.Config.preset(name)
-    outline = inside.outline(cfg)
+    outline = checkpoint.outline(cfg)
     size = size or mg.tree.size(outline)
     assert cells(said, "parameters") == [f"{size:,}"]
     assert f"h.0 to h.{cfg.n_layer - 1}, each" in said
-    assert 1_557_000_000 < mg.tree.size(inside.outline(mg.Config.preset("1558M")))
+    assert 1_557_000_000 < mg.tree.size(checkpoint.outline(mg.Config.preset("1558M")))
 
 
 def test_the_outline_is_that_of_init():
-    outline = mg.tree.flatten(inside.outline(CFG))
+    outline = mg.tree.flatten(checkpoint.outline(CFG))
     real = mg.tree.flatten(mg.init(CFG))
     assert {n: a.shape for n, a in outline.items()} == {
         n: a.shape for n, a in real.items()

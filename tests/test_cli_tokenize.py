@@ -4,7 +4,7 @@ import json
 import re
 
 import pytest
-from cli_runs import on_terminal, run, sentence
+from cli_runs import on_terminal, run, save_models, sentence
 
 import minigpt as mg
 from minigpt.gpt2_files import byte_alphabet
@@ -15,14 +15,7 @@ _, _, TOK = mg.load("tales")
 @pytest.fixture
 def saved(tmp_path):
     """Folders of models: one that knows a, b and c, and one of single bytes."""
-    shape = {"n_ctx": 16, "n_embd": 8, "n_layer": 1, "n_head": 2}
-    toks = {
-        "abc": mg.CharTokenizer("abc"),
-        "bytes": mg.BPETokenizer([], ["<|endoftext|>"], byte_alphabet()),
-    }
-    for name, tok in toks.items():
-        cfg = mg.Config(vocab_size=tok.vocab_size, **shape)
-        mg.save(tmp_path / name, mg.init(cfg, seed=1), cfg, tok)
+    save_models(tmp_path)
     return tmp_path
 
 

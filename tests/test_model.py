@@ -187,7 +187,7 @@ def test_presets_have_the_published_sizes(name, alias, count):
     cfg = mg.Config.preset(name)
     assert cfg == mg.Config.preset(alias)
     assert cfg.vocab_size == 50257 and cfg.n_ctx == 1024
-    assert tree.size(checkpoint._outline(cfg)) == count
+    assert tree.size(checkpoint.outline(cfg)) == count
 
 
 @pytest.mark.parametrize(

@@ -34,12 +34,11 @@ def read(file, lines, wanted, seed):
 def tokenizer(kind, text, vocab_size):
     """A tokenizer for one long text or for whole ones. These need an end token; the
     one long text has it where it holds ``<|endoftext|>``."""
-    from minigpt import data, gpt2_files
+    from minigpt import models
     from minigpt import tokenizer as kinds
 
     if kind == "gpt2":
-        paths = (data.fetch(f"gpt2/{name}") for name in gpt2_files.NAMES[0])
-        return kinds.BPETokenizer.from_gpt2(*paths)
+        return models.gpt2_tokenizer()
     ends = isinstance(text, list) or kinds.END_OF_TEXT in text
     special = (kinds.END_OF_TEXT,) if ends else ()
     if kind == "bpe":

@@ -1,6 +1,5 @@
 """The files that commands read, standard input among them, and data by name."""
 
-import json
 import sys
 from pathlib import Path
 
@@ -62,12 +61,3 @@ def read_text(path):
 def argument_text(text):
     """A text as it was given, or for "-" standard input without its last line end."""
     return read_text("-").removesuffix("\n") if text == "-" else text
-
-
-def format_of(path):
-    """What a JSON file says its format is; None when it says nothing, or is no JSON."""
-    try:
-        content = json.loads(Path(path).read_bytes())
-    except (OSError, ValueError, RecursionError):  # RecursionError: far too deep
-        return None
-    return content.get("format") if isinstance(content, dict) else None

@@ -30,19 +30,6 @@ def lines(name, params, cfg, batch_size=1):
     yield from columns(memory_rows(params, cfg, batch_size))
 
 
-def outline(cfg):
-    """A model's parameters without their memory: arrays of the right shapes."""
-    import numpy as np
-
-    from minigpt import checkpoint, tree
-
-    zero = np.float32(0)
-    shapes = checkpoint.shapes(cfg).items()
-    return tree.unflatten(
-        {name: np.broadcast_to(zero, shape) for name, shape in shapes}
-    )
-
-
 def tree_rows(params):
     """Rows of name, shape and number of parameters; equal blocks share theirs."""
     from minigpt import tree

@@ -66,12 +66,12 @@ def info(model, models_dir, batch_size):
     minigpt info gpt2-xl
     """
     import minigpt as mg
-    from minigpt import models
+    from minigpt import checkpoint, models
     from minigpt.model import PRESETS
 
     if model in PRESETS:  # before its gigabytes are read for their shapes
         cfg = mg.Config.preset(model)
-        params = inside.outline(cfg)
+        params = checkpoint.outline(cfg)
     else:
         params, cfg, _ = models.load(model, models_dir)
     for line in inside.lines(model, params, cfg, batch_size):

@@ -3,8 +3,6 @@
 import fnmatch
 from pathlib import Path
 
-from minigpt.cli import files
-
 TRAINED = (  # what a training run, fine-tuning and save() write
     *("model.safetensors", "config.json", "tokenizer.json", "labels.json"),
     *("history.jsonl", "loss.png", "checkpoint-[0-9]*.safetensors", ".*.tmp"),
@@ -70,21 +68,8 @@ def are_ours(found):
     and configuration none says anything else."""
     from minigpt import checkpoint, vocabulary
 
-    formats = {path: format_of(path) for path in found}
+    formats = {path: checkpoint.format_of(path) for path in found}
     model = ("model.safetensors", "config.json")
     said = {format for path, format in formats.items() if path.name in model}
     ours = {checkpoint.FORMAT, vocabulary.FORMAT}
     return said <= {checkpoint.FORMAT} and not ours.isdisjoint(formats.values())
-
-
-def format_of(path):
-    """What a file of weights or of JSON says its format is, or None."""
-    from minigpt.safetensors_file import read_header
-
-    if path.suffix != ".safetensors":
-        return files.format_of(path)
-    try:
-        with open(path, "rb") as file:
-            return read_header(file)[1].get("format")
-    except (OSError, ValueError):
-        return None

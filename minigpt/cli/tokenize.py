@@ -62,7 +62,7 @@ def find_tokenizer(name, models_dir=None):
     GPT-2's need no weights beside it. Raises ``FileNotFoundError`` or ``ValueError``
     where there is none.
     """
-    from minigpt import data, models, vocabulary
+    from minigpt import checkpoint, models, vocabulary
     from minigpt.tokenizer import BPETokenizer
 
     try:
@@ -70,12 +70,11 @@ def find_tokenizer(name, models_dir=None):
     except FileNotFoundError:
         if name not in models.NAMES:
             raise
-        gpt2 = map(data.fetch, models.TOKENIZER.values())
-        return BPETokenizer.from_gpt2(*gpt2)
+        return models.gpt2_tokenizer()
     if place.suffix == ".safetensors":
         place = place.parent
     file = place / "tokenizer.json" if place.is_dir() else place
-    if files.format_of(file) == vocabulary.FORMAT:
+    if checkpoint.format_of(file) == vocabulary.FORMAT:
         return vocabulary.load(file)
     if place.is_dir():
         return BPETokenizer.from_gpt2(place)

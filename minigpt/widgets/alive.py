@@ -23,7 +23,8 @@ SHIPPED = ("tales",)  # models that pages carry
 
 
 class Alive(anywidget.AnyWidget):
-    """The base of the widgets: a model, `still` for pages, traits tagged ``page=True``.
+    """The base of the widgets: a model, and for pages the traits tagged ``page=True``
+    and what a subclass gives as ``still()``, HTML that shows it and needs no script.
 
     Raises ``ValueError`` for a model that the engine in JavaScript cannot run or a
     browser should not get: another tokenizer than byte pairs, weights over 64 MB.
@@ -53,10 +54,6 @@ class Alive(anywidget.AnyWidget):
             packed = {k: v for k, v in self._packed.items() if k != "weights"}
             weights = base64.b64decode(self._packed["weights"])
             self.send({"kind": "model", "packed": packed}, [weights])
-
-    def still(self):
-        """How the widget stands now, as HTML that needs no script."""
-        raise NotImplementedError(f"{type(self).__name__} has no picture for pages")
 
     def html(self):
         """What a page holds: the still picture, and what brings it to life."""
