@@ -1,20 +1,22 @@
 """A page with a sampling explorer, opened in Chromium: what tests do and read there."""
 
 import numpy as np
+import widget_pages
 
 import minigpt as mg
 
-PAGES = {"index.html": "SamplingExplorer", "07-generation.html": "SamplingExplorer"}
 CHAPTER = "07-generation.html"
 MODEL = mg.load("tales")
 
 
 def opened(watched, address, name=CHAPTER, transport="file", **options):
-    """A page whose widget is alive, and its widget."""
-    page = watched(**options)
-    page.goto(address[transport] + name)
-    page.locator(".minigpt-widget[data-alive] .mgw-bars li").first.wait_for()
-    return page, page.locator(".minigpt-widget")
+    """A page whose explorer is alive, and its explorer."""
+    widget = "SamplingExplorer"
+    page, found = widget_pages.opened(
+        watched, address, name, widget, transport, **options
+    )
+    found.locator(".mgw-bars li").first.wait_for()
+    return page, found
 
 
 def press(explorer, name):

@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
+import widget_pages
 from explorer_page import (
     CHAPTER,
     MODEL,
-    PAGES,
     finished,
     logits,
     move,
@@ -15,6 +15,7 @@ from explorer_page import (
     write,
     written,
 )
+from widget_pages import PAGES
 
 import minigpt as mg
 from minigpt.plots import piece
@@ -29,27 +30,32 @@ def explorer(watched, address):
 @pytest.mark.parametrize("transport", ["http", "file"])
 @pytest.mark.parametrize("name", PAGES)
 def test_the_widgets_of_a_page_are_alive(watched, address, name, transport):
-    _, widget = opened(watched, address, name, transport)
-    assert widget.count() == 1
-    assert widget.get_attribute("data-widget") == PAGES[name]
-    assert not widget.locator(".mg-still").count()  # the picture gave way
+    for widget in PAGES[name]:
+        page, found = widget_pages.opened(watched, address, name, widget, transport)
+        assert not found.locator(".mg-still").count()  # the picture gave way
+    widgets = page.locator(".minigpt-widget")
+    named = widgets.evaluate_all("all => all.map((one) => one.dataset.widget)")
+    assert named == PAGES[name]
 
 
 def test_only_pages_with_widgets_load_them(site):
     for path in site.glob("*.html"):
         text = path.read_text("utf-8")
+        widgets = PAGES.get(path.name, [])
+        asks = any(widget in widget_pages.MODEL for widget in widgets)
+        expected = ["model-tales.js"] * asks + ["widgets.js"] * bool(widgets)
         loads = [name for name in ("model-tales.js", "widgets.js") if name in text]
-        assert len(loads) == (2 if path.name in PAGES else 0), path.name
-        if loads:
-            files = [path, *(site / "_static" / name for name in loads)]
-            assert sum(file.stat().st_size for file in files) < 2_500_000
+        assert loads == expected, path.name
+        files = [path, *(site / "_static" / name for name in loads)]
+        assert sum(file.stat().st_size for file in files) < 2_500_000
 
 
-def test_without_a_script_a_picture_and_a_sentence_stay(browser, address):
+@pytest.mark.parametrize(("name", "widget"), widget_pages.WIDGETS)
+def test_without_a_script_a_picture_and_a_sentence_stay(browser, address, name, widget):
     with browser.new_page(java_script_enabled=False) as page:
-        page.goto(address["file"] + CHAPTER)
-        picture = page.locator(".minigpt-widget")
-        assert picture.locator("svg").is_visible()
+        page.goto(address["file"] + name)
+        picture = page.locator(f'.minigpt-widget[data-widget="{widget}"]').first
+        assert picture.locator("svg").first.is_visible()
         assert "still picture" in picture.inner_text()
 
 

@@ -5,7 +5,8 @@ import re
 
 import pytest
 from engine.runners import too_wide
-from explorer_page import PAGES, finished, move, opened, press
+from explorer_page import finished, move, opened, press
+from widget_pages import check_contrast, check_fit, check_targets
 
 
 @pytest.fixture
@@ -57,34 +58,9 @@ def test_a_new_theme_loses_nothing(explorer):
     assert explorer.locator(".mgw-story").inner_text() == "A fox called"
 
 
-CONTRAST = """root => {
-  const canvas = document.createElement("canvas").getContext("2d",
-    { willReadFrequently: true });
-  const rgb = (...colours) => {
-    for (const colour of colours) {
-      canvas.fillStyle = colour; canvas.fillRect(0, 0, 1, 1);
-    }
-    return [...canvas.getImageData(0, 0, 1, 1).data].slice(0, 3);
-  };
-  const light = (c) => { const [r, g, b] = c.map((v) => (v /= 255) <= 0.04045
-    ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4); return .2126*r + .7152*g + .0722*b; };
-  const found = [];
-  for (const e of root.querySelectorAll("*")) {
-    if (![...e.childNodes].some((n) => n.nodeType === 3 && n.data.trim())) continue;
-    const behind = [];
-    for (let up = e; up; up = up.parentElement)
-      behind.unshift(getComputedStyle(up).backgroundColor);
-    const [a, b] = [light(rgb("white", ...behind)),
-      light(rgb("white", ...behind, getComputedStyle(e).color))];
-    found.push([(Math.max(a, b) + .05) / (Math.min(a, b) + .05), e.textContent]);
-  }
-  return found;
-}"""
-
-
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [360, 1280])
-@pytest.mark.parametrize("name", PAGES)
+@pytest.mark.parametrize("name", ["index.html", "07-generation.html"])
 def test_it_fits_and_is_read(watched, address, name, width, scheme):
     page, widget = opened(watched, address, name, width=width, scheme=scheme)
     move(widget, temperature=3, top_k=2)
@@ -92,19 +68,13 @@ def test_it_fits_and_is_read(watched, address, name, width, scheme):
     assert not too_wide(page)
     finished(widget)
     assert not too_wide(page)
-    box = widget.bounding_box()
-    for part in widget.locator("button, input, textarea").all():
-        found = part.bounding_box()
-        assert found["x"] >= box["x"] and found["width"] >= 24 and found["height"] >= 24
-        assert found["x"] + found["width"] <= box["x"] + box["width"]
-    found = widget.evaluate(CONTRAST)
-    assert len(found) > 20 and min(found)[0] >= 4.5, min(found)
+    check_fit(widget)
+    check_contrast(widget)
 
 
 def test_fingers_get_larger_targets(watched, address):
     _, widget = opened(watched, address, width=360, has_touch=True, is_mobile=True)
-    for part in widget.locator("button, input, textarea").all():
-        assert part.bounding_box()["height"] >= 44
+    check_targets(widget)
 
 
 def test_reduced_motion(watched, address):

@@ -13,15 +13,15 @@ from sphinx.application import Sphinx
 from minigpt.widgets import bundle
 from minigpt.widgets.alive import SHIPPED
 
-MODEL = re.compile(r'<div class="minigpt-widget"[^>]*? data-model="([\w-]+)"')
+MODEL = re.compile(r'<div class="minigpt-widget"[^>]*? data-model="([\w-]*)"')
 
 
 def write_assets(app: Sphinx) -> None:
     """Put the widgets' files beside the pages, as their sources are now."""
     if app.builder.format != "html":
         return
-    style = (bundle.SOURCES / "widgets.css").read_text("utf-8")
-    files = {"widgets.css": style, "widgets.js": bundle.classic_script("page.js")}
+    script = bundle.classic_script("page.js")
+    files = {"widgets.css": bundle.style(), "widgets.js": script}
     for model in SHIPPED:
         files[f"model-{model}.js"] = bundle.model_script(model)
     folder = Path(app.outdir, "_static")
@@ -38,7 +38,7 @@ def add_scripts(app: Sphinx, pagename, templatename, context, doctree) -> None:
     if not models:
         return
     app.add_css_file("widgets.css")
-    for model in models:
+    for model in filter(None, models):
         app.add_js_file(f"model-{model}.js", loading_method="defer", priority=600)
     app.add_js_file("widgets.js", loading_method="defer", priority=700)
 

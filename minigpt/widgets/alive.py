@@ -23,14 +23,32 @@ SHIPPED = ("tales",)  # models that pages carry
 
 
 class Alive(anywidget.AnyWidget):
-    """The base of the widgets: a model, and for pages the traits tagged ``page=True``
-    and what a subclass gives as ``still()``, HTML that shows it and needs no script.
+    """The base of the widgets: for pages the traits tagged ``page=True``, and what a
+    subclass gives as ``still()``, HTML that shows it and needs no script."""
+
+    _css = bundle.style()
+    _model = ""  # the name of a model that a page has to bring, None where it cannot
+
+    def html(self):
+        """What a page holds: the still picture, and what brings it to life."""
+        state = {name: getattr(self, name) for name in sorted(self.traits(page=True))}
+        model = "" if self._model is None else f' data-model="{self._model}"'
+        return (
+            f'<div class="minigpt-widget" data-widget="{type(self).__name__}"{model} '
+            f'data-state="{escape(json.dumps(state))}">{self.still()}</div>'
+        )
+
+    def _repr_mimebundle_(self, **kwargs):
+        data, metadata = super()._repr_mimebundle_(**kwargs)
+        return data | {"text/plain": repr(self), "text/html": self.html()}, metadata
+
+
+class AliveModel(Alive):
+    """The base of the widgets that ask a model.
 
     Raises ``ValueError`` for a model that the engine in JavaScript cannot run or a
     browser should not get: another tokenizer than byte pairs, weights over 64 MB.
     """
-
-    _css = (bundle.SOURCES / "widgets.css").read_text("utf-8")
 
     def __init__(self, params, cfg, tok, **traits):
         if tok.vocab_size < cfg.vocab_size:
@@ -55,19 +73,9 @@ class Alive(anywidget.AnyWidget):
             weights = base64.b64decode(self._packed["weights"])
             self.send({"kind": "model", "packed": packed}, [weights])
 
-    def html(self):
-        """What a page holds: the still picture, and what brings it to life."""
-        state = {name: getattr(self, name) for name in sorted(self.traits(page=True))}
-        name = shipped(self._packed)
-        model = f' data-model="{name}"' if name else ""
-        return (
-            f'<div class="minigpt-widget" data-widget="{type(self).__name__}"{model} '
-            f'data-state="{escape(json.dumps(state))}">{self.still()}</div>'
-        )
-
-    def _repr_mimebundle_(self, **kwargs):
-        data, metadata = super()._repr_mimebundle_(**kwargs)
-        return data | {"text/plain": repr(self), "text/html": self.html()}, metadata
+    @property
+    def _model(self):
+        return shipped(self._packed)
 
 
 def shipped(packed):

@@ -50,6 +50,13 @@ def es_module(*files, default=None):
     return f"{code}\nexport default {exported};\n"
 
 
+def style():
+    """The style sheet of all widgets: what they share, then each one's own."""
+    shared = SOURCES / "widgets.css"
+    own = sorted(path for path in SOURCES.glob("*.css") if path != shared)
+    return "\n".join(path.read_text("utf-8") for path in [shared, *own])
+
+
 def model_script(folder, name=None):
     """A script that puts the model in ``folder`` (or shipped, as "tales") into
     ``minigpt.models[name]``, for ``minigpt.load``. The name is by default the folder's.

@@ -11,21 +11,21 @@ from minigpt.plots import bars, piece
 from minigpt.sampling import check_settings, distribution, whole
 from minigpt.streaming import first_ids
 from minigpt.widgets import bundle
-from minigpt.widgets.alive import Alive
+from minigpt.widgets.alive import AliveModel
 from minigpt.widgets.still import still
 
 HOTTEST = 3.0  # the right end of the temperature's slider
 SEEDS = 2**31
 
 
-class SamplingExplorer(Alive):
+class SamplingExplorer(AliveModel):
     """What the settings do to the next token, and to what a model writes.
 
     ``text``, ``temperature``, ``top_k`` and ``top_p`` (None keeps all), ``seed``,
     ``rows`` (how many bars) and ``new_ids`` (what was written after the text) are
     traits: Python reads, observes, links and sets what the reader moves, and the other
     way round. Raises ``ValueError`` for impossible settings, and for a model that the
-    page cannot run (see `Alive`).
+    page cannot run (see `AliveModel`).
     """
 
     _esm = bundle.es_module("sampling_explorer.js", default="samplingExplorerModule")

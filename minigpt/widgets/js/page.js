@@ -9,14 +9,18 @@ export const WIDGETS = { SamplingExplorer: samplingExplorer };
 
 const loaded = {}; // engines by the name of their model
 
+function engineOf(name) {
+  const packed = globalThis.minigpt.models?.[name];
+  if (!packed) throw new Error(`the script with the model "${name}" did not load`);
+  return (loaded[name] ??= load(packed));
+}
+
 export function mount(el) {
   const { widget, model: name, state } = el.dataset;
   const picture = [...el.childNodes];
   try {
-    const packed = globalThis.minigpt.models?.[name];
-    if (!packed) throw new Error(`the script with the model "${name}" did not load`);
-    loaded[name] ??= load(packed);
-    WIDGETS[widget]({ model: new State(JSON.parse(state)), el, engine: loaded[name] });
+    const engine = name ? engineOf(name) : null; // some widgets need no model
+    WIDGETS[widget]({ model: new State(JSON.parse(state)), el, engine });
     el.dataset.alive = "";
   } catch (error) {
     console.error(error);

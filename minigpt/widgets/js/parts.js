@@ -34,6 +34,49 @@ export function slider(name, { min, max, step }, moved) {
   return { root: element("label", { class: "mgw-slider" }, title, shown, input), show };
 }
 
+// A choice of one among a few: {root, show(value)}. `options` are pairs of a value, a
+// string, and its words.
+export function choice(name, options, chosen) {
+  const entries = options.map(([value, words]) => element("option", { value }, words));
+  const onchange = () => chosen(select.value);
+  const select = element("select", { onchange }, ...entries);
+  const title = element("span", { class: "mgw-name" }, name);
+  const show = (value) => { select.value = value; };
+  return { root: element("label", { class: "mgw-choice" }, title, select), show };
+}
+
+export const LONGEST = 5000; // characters of a text; a model sees far fewer
+
+// What is kept of a text that is too long, its end and no half character before it, and
+// a sentence that says so: [text, note].
+export function cut(text) {
+  if (text.length <= LONGEST) return [text, ""];
+  const kept = text.slice(-LONGEST).replace(/^[\udc00-\udfff]/, "");
+  return [kept, `The text had ${count(text.length)} characters. Its last ` +
+    `${count(kept.length)} are kept.`];
+}
+
+// A field for a text: {root, show(text)}. `changed(text, note)` is told what the reader
+// wrote, as `cut` leaves it, when they pause or leave the field.
+export function textField(name, changed, rows = 2) {
+  let timer = null;
+  const tell = () => {
+    clearTimeout(timer);
+    const [text, note] = cut(input.value);
+    show(text);
+    changed(text, note);
+  };
+  const oninput = () => { // not at every letter: a text is read as a whole
+    clearTimeout(timer);
+    timer = setTimeout(tell, 150);
+  };
+  const input = element("textarea", {
+    rows, spellcheck: "false", autocomplete: "off", oninput, onchange: tell });
+  const title = element("span", { class: "mgw-name" }, name);
+  const show = (text) => { if (input.value !== text) input.value = text; };
+  return { root: element("label", { class: "mgw-text" }, title, input), show };
+}
+
 // A place that is read aloud when it changes, and not seen: {root, say(words)}. Of what
 // comes quickly, as from a slider that is being moved, only the last is said.
 export function voice(wait = 500) {

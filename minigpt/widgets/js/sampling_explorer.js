@@ -1,8 +1,9 @@
 // The next token, and what temperature, top-k and top-p do to it. Chapter: generation.
 
 import { underKernel } from "./kernel.js";
-import { button, count, element, slider, stillness, voice } from "./parts.js";
-import { ending, LONGEST, Story } from "./story.js";
+import { button, count, cut, element, slider, stillness, textField, voice }
+  from "./parts.js";
+import { Story } from "./story.js";
 import { openness, TokenBars } from "./token_bars.js";
 
 const HOT = { min: 0, max: 3, step: 0.05 };
@@ -51,10 +52,7 @@ class SamplingExplorer {
   build() {
     const V = this.engine.cfg.vocab_size;
     const set = (name) => (value) => this.set(name, value);
-    this.input = element("textarea", {
-      rows: 2, spellcheck: "false", autocomplete: "off",
-      oninput: () => this.type(), onchange: () => this.set("text", this.input.value),
-    });
+    this.field = textField("Your text", (text, note) => this.type(text, note));
     this.seed = element("input", { type: "number", min: 0, max: 2 ** 31 - 1,
       inputmode: "numeric", onchange: () => this.reseed() });
     this.sliders = {
@@ -74,8 +72,7 @@ class SamplingExplorer {
     const controls = Object.values(this.sliders).map(({ root }) => root);
     this.root = element("div", { class: "mgw", role: "group",
       "aria-label": `Explorer of a model's next token, one of ${count(V)}` },
-      element("label", { class: "mgw-text" },
-        element("span", { class: "mgw-name" }, "Your text"), this.input),
+      this.field.root,
       this.story.root,
       element("div", { class: "mgw-buttons" }, this.runs,
         button("One token", () => this.single()),
@@ -93,16 +90,11 @@ class SamplingExplorer {
   // Read the text anew, and after it the ids that were written already.
   begin(ids = []) {
     this.stop();
-    clearTimeout(this.typed);
     this.note = "";
-    const { cfg, tok } = this.engine, text = this.model.get("text");
-    if (text.length > LONGEST) {
-      this.set("text", ending(text)); // which begins again
-      this.note = `The text had ${count(text.length)} characters. Its last ` +
-        `${count(LONGEST)} are kept: the model sees ${cfg.n_ctx} tokens at most.`;
-      return this.draw();
-    }
-    if (this.input.value !== text) this.input.value = text;
+    const { tok } = this.engine, text = this.model.get("text");
+    const [kept, note] = cut(text); // as Python may have set it
+    if (note) return this.type(kept, note);
+    this.field.show(text);
     this.seed.value = this.model.get("seed");
     const all = [...tok.first(text), ...ids];
     this.session = all.length ? this.engine.start(all, this.model.get("seed")) : null;
@@ -116,9 +108,11 @@ class SamplingExplorer {
     if (save) this.model.save_changes();
   }
 
-  type() { // not at every letter: a text is read as a whole
-    clearTimeout(this.typed);
-    this.typed = setTimeout(() => this.set("text", this.input.value), 150);
+  type(text, note) {
+    this.set("text", text); // which begins anew
+    if (!note) return;
+    this.note = `${note} The model sees ${this.engine.cfg.n_ctx} tokens at most.`;
+    this.draw();
   }
 
   reseed() {

@@ -2,13 +2,6 @@
 
 import { element } from "./parts.js";
 
-export const LONGEST = 5000; // characters of a text; a model sees far fewer
-
-// The end of a text that is too long, without half a character at its beginning.
-export function ending(text) {
-  return text.slice(-LONGEST).replace(/^[\udc00-\udfff]/, "");
-}
-
 export class Story {
   constructor(tok) {
     this.tok = tok;

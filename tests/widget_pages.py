@@ -1,0 +1,64 @@
+"""Which page of the book has which widgets, and how a test opens one in Chromium."""
+
+PAGES = {
+    "index.html": ["SamplingExplorer"],
+    "07-generation.html": ["SamplingExplorer"],
+}
+MODEL = ["SamplingExplorer"]  # the widgets that ask a model
+WIDGETS = [(page, widget) for page, names in PAGES.items() for widget in names]
+
+
+def opened(watched, address, name, widget, transport="file", **options):
+    """A page whose widget is alive, and that widget."""
+    page = watched(**options)
+    page.goto(address[transport] + name)
+    found = page.locator(f'.minigpt-widget[data-alive][data-widget="{widget}"]')
+    found.first.wait_for()
+    return page, found.first
+
+
+CONTRAST = """root => {
+  const canvas = document.createElement("canvas").getContext("2d",
+    { willReadFrequently: true });
+  const rgb = (...colours) => {
+    for (const colour of colours) {
+      canvas.fillStyle = colour; canvas.fillRect(0, 0, 1, 1);
+    }
+    return [...canvas.getImageData(0, 0, 1, 1).data].slice(0, 3);
+  };
+  const light = (c) => { const [r, g, b] = c.map((v) => (v /= 255) <= 0.04045
+    ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4); return .2126*r + .7152*g + .0722*b; };
+  const found = [];
+  for (const e of root.querySelectorAll("*")) {
+    if (![...e.childNodes].some((n) => n.nodeType === 3 && n.data.trim())) continue;
+    const behind = [];
+    for (let up = e; up; up = up.parentElement)
+      behind.unshift(getComputedStyle(up).backgroundColor);
+    const [a, b] = [light(rgb("white", ...behind)),
+      light(rgb("white", ...behind, getComputedStyle(e).color))];
+    found.push([(Math.max(a, b) + .05) / (Math.min(a, b) + .05), e.textContent]);
+  }
+  return found;
+}"""
+PARTS = "button, input, select, textarea"
+
+
+def check_fit(widget):
+    """All that is moved, pressed and typed in lies within the widget."""
+    box = widget.bounding_box()
+    for part in widget.locator(PARTS).all():
+        found = part.bounding_box()
+        assert found["x"] >= box["x"] and found["width"] >= 24 and found["height"] >= 24
+        assert found["x"] + found["width"] <= box["x"] + box["width"]
+
+
+def check_contrast(widget):
+    """Text stands out from what is behind it, as WCAG 2 (level AA) asks."""
+    found = widget.evaluate(CONTRAST)
+    assert len(found) > 10 and min(found)[0] >= 4.5, min(found)
+
+
+def check_targets(widget):
+    """Under a finger: open the page with ``has_touch=True, is_mobile=True``."""
+    for part in widget.locator(PARTS).all():
+        assert part.bounding_box()["height"] >= 44
