@@ -12,6 +12,7 @@ except ModuleNotFoundError as error:
         name="anywidget",
     ) from error
 
+from minigpt.widgets.attention import AttentionExplorer
 from minigpt.widgets.sampling import SamplingExplorer
 
-__all__ = ["SamplingExplorer"]
+__all__ = ["AttentionExplorer", "SamplingExplorer"]

@@ -1,11 +1,15 @@
 // The widgets of a page without a kernel: each <div class="minigpt-widget"> holds a
 // still picture, which gives way to the widget that it names.
 
+import { attentionExplorer } from "./attention_explorer.js";
 import { load } from "./engine.js";
 import { State } from "./parts.js";
 import { samplingExplorer } from "./sampling_explorer.js";
 
-export const WIDGETS = { SamplingExplorer: samplingExplorer };
+export const WIDGETS = {
+  AttentionExplorer: attentionExplorer,
+  SamplingExplorer: samplingExplorer,
+};
 
 const loaded = {}; // engines by the name of their model
 

@@ -1,0 +1,213 @@
+// Where the tokens of a text look, in every head. Chapters: attention, causal mask,
+// multi-head attention.
+
+import { HeadGrid } from "./attention_heads.js";
+import { AttentionMap } from "./attention_map.js";
+import { tokenSign, TokenStrip } from "./attention_strip.js";
+import { underKernel } from "./kernel.js";
+import { count, cut, element, textField, visible, voice } from "./parts.js";
+
+const NAMED = 4; // tokens that the sentence names
+const SAVE = 200; // milliseconds after which Python is told what the arrow keys chose
+
+export function attentionExplorer({ model, el, engine }) {
+  const explorer = new AttentionExplorer(model, engine);
+  el.replaceChildren(explorer.root);
+  explorer.begin(); // heat maps are drawn when they are in the page
+  return () => explorer.close();
+}
+
+export const attentionExplorerModule = underKernel(attentionExplorer);
+
+class AttentionExplorer {
+  constructor(model, engine) {
+    Object.assign(this, { model, engine, ids: [], note: "", timer: null });
+    this.pointed = { row: null, column: null }; // where a mouse is
+    this.build();
+    const head = () => this.drawHead(), look = () => this.drawLook();
+    this.listeners = { text: () => this.read(), layer: head, head, query: look };
+    for (const [name, listen] of Object.entries(this.listeners))
+      model.on(`change:${name}`, listen);
+  }
+
+  close() {
+    if (this.timer) this.save();
+    for (const [name, listen] of Object.entries(this.listeners))
+      this.model.off(`change:${name}`, listen);
+    for (const part of [this.heads, this.map, this.strip]) part.close();
+  }
+
+  save() {
+    clearTimeout(this.timer);
+    this.timer = null;
+    this.model.save_changes();
+  }
+
+  later() { // a key that is held down is one message, not thirty a second
+    clearTimeout(this.timer);
+    this.timer = setTimeout(() => this.save(), SAVE);
+  }
+
+  build() {
+    const { n_layer, n_head } = this.engine.cfg;
+    const point = (row, column = null) => this.point(row, column);
+    this.field = textField("Your text", (text, note) => this.type(text, note));
+    this.message = element("p", { class: "mgw-message" });
+    this.strip = new TokenStrip((query) => this.choose(query), point);
+    this.sentence = element("p", { class: "mgw-look" });
+    this.heads = new HeadGrid(this.engine.cfg, (layer, head) => {
+      this.model.set("layer", layer);
+      this.model.set("head", head);
+      this.later();
+    });
+    this.title = element("p", { class: "mgw-name" });
+    this.map = new AttentionMap(point, (row, column) => {
+      this.choose(row);
+      this.point(row, column); // a finger marks what it touched
+    });
+    this.voice = voice();
+    const many = `All ${count(n_layer * n_head)} heads at a glance`;
+    this.root = element("div", { class: "mgw mgw-looks", role: "group",
+      "aria-label": "Explorer of a model's attention" },
+      this.field.root, this.message, this.strip.root, this.sentence,
+      element("div", { class: "mgw-columns" },
+        element("div", {}, element("p", { class: "mgw-name" }, many, " ",
+          element("span", { class: "mgw-soft" }, "layer.head")), this.heads.root),
+        element("div", {}, this.title, this.map.root)),
+      this.voice.root);
+  }
+
+  begin() {
+    this.heads.mark(this.model.get("layer"), this.model.get("head"));
+    this.read();
+  }
+
+  type(text, note) {
+    this.note = note;
+    if (text === this.model.get("text")) this.read(); // what was cut off came again
+    else this.model.set("text", text); // which reads it
+    this.save();
+  }
+
+  // Ask the model where every token of the text looks.
+  read() {
+    const [kept, note] = cut(this.model.get("text")); // as Python may have set it
+    if (note) return this.type(kept, note);
+    const { tok, cfg } = this.engine, before = this.ids, old = this.weights;
+    this.field.show(kept);
+    const all = tok.first(kept), ids = all.slice(-cfg.n_ctx);
+    this.ids = ids;
+    this.names = tok.pieces(ids).map((piece, i) =>
+      ids[i] === tok.eot ? null : visible(piece));
+    this.weights = ids.length ? this.engine.attention(ids) : [];
+    const lost = all.length - ids.length;
+    this.point(null, null, false);
+    this.say(this.note || this.remark(before, old, lost), lost);
+    this.note = "";
+    this.strip.write(this.names);
+    this.root.classList.toggle("mgw-empty", ids.length === 0);
+    if (!ids.length) return this.clear();
+    this.heads.show(this.weights.flatMap((_, layer) =>
+      Array.from({ length: cfg.n_head }, (_, head) => this.table(layer, head))),
+      ids.length);
+    this.drawHead();
+  }
+
+  clear() { // a model without an end token, and no text
+    this.sentence.replaceChildren();
+    this.say("The text is empty: write a word.");
+  }
+
+  say(words, lost = 0) {
+    const { n_ctx } = this.engine.cfg;
+    const far = lost === 0 ? "" : ` The model sees ${n_ctx} tokens at most: the last ` +
+      `${n_ctx} are shown, ${count(lost)} before them are left out.`;
+    this.message.textContent = `${words}${far}`.trim();
+  }
+
+  // What became of the rows that were there before the text changed.
+  remark(before, old, lost) {
+    const { ids, weights } = this, was = before.length, T = ids.length;
+    if (!was || !T || lost) return "";
+    let same = 0;
+    while (same < Math.min(was, T) && before[same] === ids[same]) same++;
+    if (same === 0 || (same === was && was === T)) return "";
+    const H = this.engine.cfg.n_head;
+    for (let layer = 0; layer < weights.length; layer++)
+      for (let h = 0; h < H; h++)
+        for (let t = 0; t < same; t++)
+          for (let s = 0; s <= t; s++) {
+            const one = weights[layer][(h * T + t) * T + s];
+            if (one !== old[layer][(h * was + t) * was + s]) return "";
+          }
+    const kept = same === 1 ? "The row of the first token is" :
+      `The rows of the first ${same} tokens are`;
+    return `${kept} what ${same === 1 ? "it was" : "they were"}, in every head.`;
+  }
+
+  table(layer, head) { // T × T, null where the mask hides
+    const T = this.ids.length, from = head * T * T;
+    const table = Array.from(this.weights[layer].subarray(from, from + T * T));
+    for (let t = 0; t < T; t++) table.fill(null, t * T + t + 1, (t + 1) * T);
+    return table;
+  }
+
+  choose(query) { // a token that looks, by a press or a key
+    this.point(null, null, false);
+    this.model.set("query", query === this.ids.length - 1 ? null : query);
+    this.drawLook();
+    this.later();
+  }
+
+  point(row, column, draw = true) { // a mouse moves: nobody else is told
+    if (row === this.pointed.row && column === this.pointed.column) return;
+    this.pointed = { row, column };
+    if (draw) this.drawLook(false);
+  }
+
+  drawHead() {
+    if (!this.ids.length) return;
+    const layer = this.model.get("layer"), head = this.model.get("head");
+    this.heads.mark(layer, head);
+    this.title.textContent = `Layer ${layer}, head ${head}`;
+    this.map.show(this.names, this.table(layer, head),
+      `Attention weights of layer ${layer}, head ${head}: a row for each of ` +
+      `${this.ids.length} tokens that look, a column for each looked at.`);
+    this.drawLook();
+  }
+
+  drawLook(aloud = true) {
+    const T = this.ids.length;
+    if (!T) return;
+    const chosen = Math.min(this.model.get("query") ?? T - 1, T - 1);
+    const query = this.pointed.row ?? chosen, key = this.pointed.column;
+    const from = (this.model.get("head") * T + query) * T;
+    const layer = this.weights[this.model.get("layer")];
+    const weights = layer.subarray(from, from + query + 1);
+    this.strip.show(this.names, { weights, query, chosen, key });
+    this.map.mark(query, key ?? weights.indexOf(Math.max(...weights)));
+    this.tell(weights, query, key);
+    if (aloud) this.voice.say(`${this.title.textContent}. ` +
+      `${this.sentence.textContent} ${this.message.textContent}`);
+  }
+
+  // Where a token looks, in a sentence.
+  tell(weights, query, key) {
+    const name = (i) => (this.names[i] === null ? tokenSign("end of text") :
+      element("span", { class: "mgw-word" }, this.names[i]));
+    const order = [...weights.keys()].sort((a, b) => weights[b] - weights[a] || a - b);
+    const named = order.filter((i, n) => n < NAMED && (n === 0 || weights[i] >= 0.01));
+    if (key !== null && !named.includes(key)) named[named.length - 1] = key;
+    const parts = named.flatMap((i, n) => {
+      const itself = i === query ? "itself" : name(i);
+      return [`${n ? ", " : ""}${weights[i].toFixed(2)} at `, itself];
+    });
+    const total = weights.reduce((sum, weight) => sum + weight, 0);
+    const rest = named.reduce((left, i) => left - weights[i], total);
+    const others = order.length - named.length;
+    if (others > 0) parts.push(`, ${Math.max(0, rest).toFixed(2)} at ` +
+      (others === 1 ? "one other" : `${others} others`));
+    const sum = order.length > 1 ? `; ${total.toFixed(2)} in all.` : ".";
+    this.sentence.replaceChildren(name(query), " looks ", ...parts, sum);
+  }
+}
