@@ -1,52 +1,13 @@
 """The widget's module under a stand-in for anywidget: the model comes as a message,
 traits go both ways."""
 
-import base64
-
 import pytest
 from engine.runners import chromium
+from stand_in import in_page
 
 import minigpt as mg
-from minigpt.widgets import bundle
 
 widgets = pytest.importorskip("minigpt.widgets", reason="anywidget is missing")
-
-# What anywidget gives a widget (https://anywidget.dev/en/afm): get, set, on, off, send.
-STAND_IN = """async ({ code, css, state, packed, weights }) => {
-  const blob = new Blob([code], { type: "text/javascript" });
-  const { default: widget } = await import(URL.createObjectURL(blob));
-  const listeners = {}, values = { ...state };
-  const emit = (event, ...details) =>
-    (listeners[event] ?? []).forEach((listen) => listen(...details));
-  globalThis.saved = [];
-  globalThis.python = { values, set: (name, value) => {
-    if (values[name] === value) return;
-    values[name] = value;
-    emit(`change:${name}`);
-  } };
-  const bytes = Uint8Array.from(atob(weights), (c) => c.charCodeAt(0));
-  const model = {
-    get: (name) => values[name],
-    set: python.set,
-    save_changes: () => saved.push({ ...values }),
-    on: (event, listen) => (listeners[event] ??= []).push(listen),
-    off: (event, gone) => {
-      listeners[event] = listeners[event].filter((one) => one !== gone); },
-    send: (message) => {
-      globalThis.asked = message;
-      setTimeout(() =>
-        emit("msg:custom", { kind: "model", packed }, [new DataView(bytes.buffer)]));
-    },
-  };
-  globalThis.heard = () => Object.values(listeners).flat().length;
-  document.head.append(Object.assign(document.createElement("style"),
-    { textContent: css }));
-  for (const id of ["one", "two"]) { // two views of one widget
-    const el = document.body.appendChild(document.createElement("div"));
-    el.id = id;
-    globalThis[`close_${id}`] = await widget.render({ model, el });
-  }
-}"""
 
 
 @pytest.fixture(scope="module")
@@ -58,15 +19,8 @@ def browser():
 @pytest.fixture
 def page(browser):
     explorer = widgets.SamplingExplorer(*mg.load("tales"), "Once a girl", seed=2)
-    packed = bundle.pack(*mg.load("tales"))
-    page, errors = browser.new_page(), []
+    page, errors = in_page(browser, explorer), []
     page.on("pageerror", lambda error: errors.append(error))
-    state = {name: getattr(explorer, name) for name in explorer.traits(page=True)}
-    job = {"code": explorer._esm, "css": explorer._css, "state": state}
-    job["weights"] = packed.pop("weights")
-    assert base64.b64decode(job["weights"])
-    page.evaluate(STAND_IN, job | {"packed": packed})
-    assert page.evaluate("asked") == {"kind": "model"}
     yield page
     page.close()
     assert not errors
