@@ -21,7 +21,8 @@ export function onTheme(listen) {
 function colour(el, name) {
   const probe = element("span", { style: `color: var(${name})` });
   el.append(probe);
-  const canvas = element("canvas", { width: 1, height: 1 }).getContext("2d");
+  const pixel = element("canvas", { width: 1, height: 1 });
+  const canvas = pixel.getContext("2d", { willReadFrequently: true });
   canvas.fillStyle = getComputedStyle(probe).color;
   probe.remove();
   canvas.fillRect(0, 0, 1, 1);
