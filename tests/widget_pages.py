@@ -2,9 +2,12 @@
 
 PAGES = {
     "index.html": ["SamplingExplorer"],
+    "03-attention.html": ["AttentionExplorer"],
+    "04-causal-mask.html": ["AttentionExplorer"],
+    "05-multi-head.html": ["AttentionExplorer"],
     "07-generation.html": ["SamplingExplorer"],
 }
-MODEL = ["SamplingExplorer"]  # the widgets that ask a model
+MODEL = ["AttentionExplorer", "SamplingExplorer"]  # the widgets that ask a model
 WIDGETS = [(page, widget) for page, names in PAGES.items() for widget in names]
 
 

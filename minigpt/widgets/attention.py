@@ -100,7 +100,9 @@ class AttentionExplorer(AliveModel):
         name, query, most, rest = self.shown()
         kept = dict(sorted((j, (label, w)) for j, label, w in most))
         kept.setdefault(query, (name, 0.0))
-        said = ", ".join(f"{w:.2f} at {label}" for _, label, w in most)
+        said = ", ".join(
+            f"{w:.2f} at {'itself' if j == query else label}" for j, label, w in most
+        )
         others = query + 1 - len(most)
         said += f", {rest:.2f} at {others} others" * (others > 0)
         alt = f"In layer {self.layer}, head {self.head}, {name} looks {said}."

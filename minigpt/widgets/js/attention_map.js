@@ -6,7 +6,7 @@ import { HeatMap } from "./heat_map.js";
 import { element } from "./parts.js";
 
 const READABLE = 13; // pixels that a label needs
-const ROOMY = 29; // pixels that a number needs
+const ROOMY = 27; // pixels that a number needs
 
 export class AttentionMap {
   // `point(row, column)` is told where a mouse is, or (null, null); `choose` where it

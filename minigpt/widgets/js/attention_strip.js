@@ -62,7 +62,7 @@ export class TokenStrip {
     const to = at === null ? null : neighbour(this.chips, at, event.key);
     if (to === null) return;
     event.preventDefault(); // the page does not scroll
-    this.chips[to].focus({ preventScroll: true });
+    this.chips[to].focus();
     this.choose(to);
   }
 
