@@ -136,6 +136,6 @@ function arcBetween(from, to) {
     const top = y - 9 - Math.min(17, Math.abs(x - a) / 12);
     return `M ${x} ${y} C ${x} ${top} ${a} ${top} ${a} ${b}`;
   }
-  const end = b + to.offsetHeight, bend = Math.max(26, (y - end) * 0.45);
+  const end = b + to.offsetHeight, bend = Math.min(60, (y - end) * 0.6);
   return `M ${x} ${y} C ${x} ${y - bend} ${a} ${end + bend} ${a} ${end}`;
 }
