@@ -114,7 +114,8 @@ def test_heads_are_chosen_by_keyboard(explorer):
         assert page.evaluate("document.activeElement.innerText") == name
         layer, head = map(int, name.split("."))
         assert labels(explorer) == expected(text, layer, head)
-        assert explorer.get_by_text(f"Layer {layer}, head {head}").is_visible()
+        title = f"Layer {layer}, head {head}"
+        assert explorer.get_by_text(title, exact=True).is_visible()
 
 
 def test_tokens_are_chosen_by_keyboard(explorer):

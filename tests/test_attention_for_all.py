@@ -68,6 +68,16 @@ def test_of_a_long_text_the_end_is_kept_with_a_sentence(explorer):
     assert explorer.locator(".mgw-message").inner_text() == ""
 
 
+def test_what_is_said_of_a_text_stays_when_its_field_is_left(explorer):
+    box, message = explorer.get_by_role("textbox"), explorer.locator(".mgw-message")
+    words = {"Once a boy": "The rows of the first 3", "Mia. " * 9999: "Its last 5,000"}
+    for text, said in words.items():
+        box.fill(text)
+        message.get_by_text(said).wait_for()  # while the reader is still in the field
+        box.blur()
+        assert said in message.inner_text()
+
+
 def test_all_of_it_is_reached_by_keyboard(explorer):
     page, names = explorer.page, []
     explorer.get_by_role("textbox").focus()

@@ -83,8 +83,10 @@ class AttentionExplorer {
   }
 
   type(text, note) {
+    const same = text === this.model.get("text");
+    if (same && !note) return; // the field was left: what was said of it stays
     this.note = note;
-    if (text === this.model.get("text")) this.read(); // what was cut off came again
+    if (same) this.read(); // the end of a longer text that was read already
     else this.model.set("text", text); // which reads it
     this.save();
   }
