@@ -162,6 +162,7 @@ class History:
         means = np.reshape(losses[: len(losses) // 50 * 50], (-1, 50)).mean(-1)
         return {
             "floor": round(tales.floor(self.tok), 5),
+            "perfect": round(cost(self.tok, self.held_out), 5),
             "layer": layer,
             "head": head,
             "tokens": [self.tok.decode([i]) for i in self.ids],
