@@ -6,14 +6,14 @@ STILL = (
 )
 
 
-def still(story, sliders, picture):
+def still(story, sliders, picture, said=STILL):
     """A story (HTML), sliders (name, place from 0 to 1, words), and a picture below."""
     controls = "".join(_slider(*slider) for slider in sliders)
     return (
         '<div class="mg-still">'
         '<p style="line-height:1.6;max-width:40em;white-space:pre-wrap">'
         f'{story}</p><p style="margin:.4em 0">{controls}</p>{picture}'
-        f'<p style="margin:.4em 0"><i>{STILL}</i></p></div>'
+        f'<p style="margin:.4em 0"><i>{said}</i></p></div>'
     )
 
 
