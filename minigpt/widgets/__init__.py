@@ -14,5 +14,6 @@ except ModuleNotFoundError as error:
 
 from minigpt.widgets.attention import AttentionExplorer
 from minigpt.widgets.sampling import SamplingExplorer
+from minigpt.widgets.training import TrainingScrubber
 
-__all__ = ["AttentionExplorer", "SamplingExplorer"]
+__all__ = ["AttentionExplorer", "SamplingExplorer", "TrainingScrubber"]

@@ -1,0 +1,163 @@
+// The loss of a training against its steps, its floor, and the saved moments to drag
+// through; below, on the same axis, a share for each moment. Chapters: loss, training.
+
+import { count, element } from "./parts.js";
+
+const LEFT = 46, RIGHT = 14, TOP = 12, HEIGHT = 190, SHARES = 56, GAP = 34, FOOT = 24;
+const NEAR = 1.5; // how far above the floor "near the floor" reaches
+
+// An element of SVG, as `element` makes one of HTML.
+function shape(tag, attributes = {}, ...children) {
+  const made = document.createElementNS("http://www.w3.org/2000/svg", tag);
+  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
+  made.append(...children);
+  return made;
+}
+
+// Round numbers from low to high, at most `most` of them.
+export function roundTicks(low, high, most = 6) {
+  const power = 10 ** Math.floor(Math.log10((high - low) / most));
+  const step = power * [1, 2, 2.5, 5, 10].find((s) => (high - low) / (s * power) <= most);
+  const first = Math.ceil(low / step - 1e-9), last = Math.floor(high / step + 1e-9);
+  return Array.from({ length: last - first + 1 }, (_, i) => (first + i) * step);
+}
+
+export class LossCurve {
+  // `pick(moment)` is told which moment the reader points at.
+  constructor(record, pick) {
+    Object.assign(this, { record, pick, state: null });
+    this.steps = record.moments.map(({ step }) => step);
+    this.unit = this.steps.find((step) => step > 0) ?? 1; // where the logarithm begins
+    this.root = element("div", { class: "mgw-curve" });
+    this.seen = new ResizeObserver(() => this.draw());
+    this.seen.observe(this.root);
+    this.root.addEventListener("pointerdown", (event) => {
+      this.root.setPointerCapture(event.pointerId);
+      this.follow(event);
+    });
+    this.root.addEventListener("pointermove", (event) => {
+      if (this.root.hasPointerCapture(event.pointerId)) this.follow(event);
+    });
+  }
+
+  close() { this.seen.disconnect(); }
+
+  // What is to be seen: the moment, both scales ("even" or "log" steps; `near` the floor
+  // or all), a share for each moment or null, and words for those who cannot see it.
+  show(state) {
+    const anew = ["even", "near", "shares"].some((n) => this.state?.[n] !== state[n]);
+    this.state = state;
+    if (anew) this.draw();
+    else this.mark();
+  }
+
+  scales(width) {
+    const { floor, loss, loss_every: every, moments } = this.record;
+    const losses = [...moments.map((m) => m.val_loss), ...loss, floor ?? Infinity];
+    const lowest = Math.min(...losses), highest = Math.max(...losses.filter(isFinite));
+    const bottom = this.state.near ? lowest * 0.96 : 0;
+    const top = this.state.near ? (floor ?? lowest) * NEAR : highest * 1.04;
+    const last = Math.max(this.steps.at(-1), loss.length * every, this.unit);
+    const along = (s) => (this.state.even ? s / last
+      : Math.log1p(s / this.unit) / Math.log1p(last / this.unit));
+    return { bottom, top, last,
+      x: (step) => LEFT + 8 + (width - LEFT - RIGHT - 16) * along(step),
+      y: (value) => TOP + HEIGHT * (1 - (value - bottom) / (top - bottom)) };
+  }
+
+  draw() {
+    const width = this.root.clientWidth;
+    if (!this.state || !width) return;
+    const { shares } = this.state;
+    const height = TOP + HEIGHT + (shares ? GAP + SHARES : 0) + FOOT;
+    this.scale = this.scales(width);
+    this.svg = shape("svg", { width, height, viewBox: `0 0 ${width} ${height}`,
+      role: "img" });
+    this.frame(width, height);
+    const plot = shape("svg", { x: LEFT, y: TOP, width: width - LEFT - RIGHT,
+      height: HEIGHT, viewBox: `${LEFT} ${TOP} ${width - LEFT - RIGHT} ${HEIGHT}` });
+    this.svg.append(plot);
+    this.lines(plot, width);
+    if (shares) this.bars(TOP + HEIGHT + GAP);
+    this.cursor = shape("g", { class: "mgw-cursor" },
+      shape("line", { y1: TOP, y2: height - FOOT }), shape("path"));
+    this.svg.append(this.cursor);
+    if (shares)
+      this.svg.append(shape("text", { class: "mgw-title", x: LEFT,
+        y: TOP + HEIGHT + GAP - 9 }, shares.words));
+    this.root.replaceChildren(this.svg);
+    this.mark();
+  }
+
+  frame(width, height) {
+    const { x, y, bottom, top, last } = this.scale;
+    const write = (at, words, anchor = "middle") => this.svg.append(
+      shape("text", { x: at[0], y: at[1], "text-anchor": anchor }, words));
+    for (const value of roundTicks(bottom, top)) {
+      const at = y(value), name = `${+value.toPrecision(6)}`;
+      this.svg.append(shape("line", { class: "mgw-grid", x1: LEFT, x2: width - RIGHT,
+        y1: at, y2: at }));
+      write([LEFT - 6, at + 4], name, "end");
+    }
+    let free = 0; // labels that would touch the last one are left out
+    for (const step of this.state.even ? roundTicks(0, last, 5) : this.powers(last)) {
+      const half = 3.6 * count(step).length;
+      if (x(step) - half < free || x(step) + half > width) continue;
+      write([x(step), height - 6], count(step));
+      free = x(step) + half + 8;
+    }
+  }
+
+  powers(last) { // 0, then round steps from the first moment on
+    const found = [0];
+    for (let power = 1; power <= last; power *= 10)
+      for (const step of [1, 2, 5])
+        if (step * power >= this.unit && step * power <= last) found.push(step * power);
+    return found;
+  }
+
+  lines(plot, width) {
+    const { x, y } = this.scale, { floor, loss, loss_every: every } = this.record;
+    const path = loss.map((value, i) => // the middle of the steps that it is a mean of
+      `${i ? "L" : "M"}${x(every * (i + 0.5)).toFixed(1)} ${y(value).toFixed(1)}`);
+    plot.append(shape("path", { class: "mgw-trained", d: path.join("") }));
+    if (floor) {
+      plot.append(shape("line", { class: "mgw-floor", x1: LEFT, x2: width - RIGHT,
+        y1: y(floor), y2: y(floor) }));
+    }
+    for (const { step, val_loss } of this.record.moments)
+      plot.append(shape("circle", { class: "mgw-dot", r: 4, cx: x(step),
+        cy: y(val_loss) }));
+  }
+
+  bars(top) { // the shares: a stem for each moment
+    const { x } = this.scale, { values } = this.state.shares;
+    const y = (share) => top + SHARES * (1 - share);
+    const [from, to] = [x(0) - 8, x(this.scale.last) + 8];
+    for (const value of [0, 1])
+      this.svg.append(
+        shape("line", { class: "mgw-grid", x1: from, x2: to, y1: y(value), y2: y(value) }),
+        shape("text", { x: LEFT - 6, y: y(value) + 4, "text-anchor": "end" }, value));
+    values.forEach((share, i) => this.svg.append(shape("line", { class: "mgw-stem",
+      x1: x(this.steps[i]), x2: x(this.steps[i]), y1: y(0), y2: y(share) })));
+  }
+
+  mark() { // the present moment
+    if (!this.cursor) return;
+    const { x, y, top } = this.scale, { moment, said } = this.state;
+    const { step, val_loss } = this.record.moments[moment];
+    const [line, sign] = this.cursor.children, above = val_loss > top;
+    this.cursor.style.transform = `translateX(${x(step)}px)`;
+    line.setAttribute("x1", 0);
+    const at = above ? TOP : y(val_loss); // an arrow where it is beyond the picture
+    sign.setAttribute("d", above ? `M0 ${at}l7 11h-14z`
+      : `M-7 ${at}a7 7 0 1 0 14 0a7 7 0 1 0 -14 0z`);
+    this.svg.setAttribute("aria-label", said);
+  }
+
+  follow(event) { // the moment that is nearest to the pointer
+    const at = event.clientX - this.svg.getBoundingClientRect().left;
+    const far = this.steps.map((step) => Math.abs(this.scale.x(step) - at));
+    this.pick(far.indexOf(Math.min(...far)));
+  }
+}
