@@ -9,7 +9,7 @@ const NEAR = 1.5; // how far above the floor "near the floor" reaches
 // An element of SVG, as `element` makes one of HTML.
 function shape(tag, attributes = {}, ...children) {
   const made = document.createElementNS("http://www.w3.org/2000/svg", tag);
-  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
+  Object.entries(attributes).forEach((pair) => made.setAttribute(...pair));
   made.append(...children);
   return made;
 }
@@ -17,7 +17,8 @@ function shape(tag, attributes = {}, ...children) {
 // Round numbers from low to high, at most `most` of them.
 export function roundTicks(low, high, most = 6) {
   const power = 10 ** Math.floor(Math.log10((high - low) / most));
-  const step = power * [1, 2, 2.5, 5, 10].find((s) => (high - low) / (s * power) <= most);
+  const fits = (s) => (high - low) / (s * power) <= most;
+  const step = power * [1, 2, 2.5, 5, 10].find(fits);
   const first = Math.ceil(low / step - 1e-9), last = Math.floor(high / step + 1e-9);
   return Array.from({ length: last - first + 1 }, (_, i) => (first + i) * step);
 }
@@ -42,10 +43,11 @@ export class LossCurve {
 
   close() { this.seen.disconnect(); }
 
-  // What is to be seen: the moment, both scales ("even" or "log" steps; `near` the floor
-  // or all), a share for each moment or null, and words for those who cannot see it.
+  // What is to be seen: the moment, the scales (`even` steps or logarithmic; `near` the
+  // floor or all), shares for the moments or none, words for those who cannot see it.
   show(state) {
-    const anew = ["even", "near", "shares"].some((n) => this.state?.[n] !== state[n]);
+    const before = this.state, drawn = ["even", "near", "shares"];
+    const anew = drawn.some((name) => before?.[name] !== state[name]);
     this.state = state;
     if (anew) this.draw();
     else this.mark();
@@ -101,10 +103,10 @@ export class LossCurve {
     }
     let free = 0; // labels that would touch the last one are left out
     for (const step of this.state.even ? roundTicks(0, last, 5) : this.powers(last)) {
-      const half = 3.6 * count(step).length;
+      const half = 3.3 * count(step).length;
       if (x(step) - half < free || x(step) + half > width) continue;
       write([x(step), height - 6], count(step));
-      free = x(step) + half + 8;
+      free = x(step) + half + 3;
     }
   }
 
@@ -134,10 +136,11 @@ export class LossCurve {
     const { x } = this.scale, { values } = this.state.shares;
     const y = (share) => top + SHARES * (1 - share);
     const [from, to] = [x(0) - 8, x(this.scale.last) + 8];
-    for (const value of [0, 1])
-      this.svg.append(
-        shape("line", { class: "mgw-grid", x1: from, x2: to, y1: y(value), y2: y(value) }),
+    for (const value of [0, 1]) {
+      const across = { x1: from, x2: to, y1: y(value), y2: y(value) };
+      this.svg.append(shape("line", { class: "mgw-grid", ...across }),
         shape("text", { x: LEFT - 6, y: y(value) + 4, "text-anchor": "end" }, value));
+    }
     values.forEach((share, i) => this.svg.append(shape("line", { class: "mgw-stem",
       x1: x(this.steps[i]), x2: x(this.steps[i]), y1: y(0), y2: y(share) })));
   }

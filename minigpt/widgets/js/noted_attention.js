@@ -32,6 +32,8 @@ export class NotedAttention {
     const which = layer === undefined ? "One head"
       : `Head ${head} of layer ${layer}`;
     this.said = element("p", { class: "mgw-look" });
+    this.seen = new ResizeObserver(() => this.map.draw()); // once it is in the page
+    this.seen.observe(this.map.root);
     const map = element("div", { class: "mgw-map" }, this.map.root, this.row);
     this.root = element("div", { class: "mgw-halves" },
       element("div", {},
@@ -40,7 +42,10 @@ export class NotedAttention {
       element("div", {}, map, this.hint));
   }
 
-  close() { this.map.close(); }
+  close() {
+    this.seen.disconnect();
+    this.map.close();
+  }
 
   // weights: thousandths, row after row, each of which ends at its token.
   show(weights, query, said) {

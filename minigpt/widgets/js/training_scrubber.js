@@ -10,7 +10,7 @@ const PACE = 1400; // milliseconds from moment to moment, to look at each
 export function trainingScrubber({ model, el }) {
   const scrubber = new TrainingScrubber(model);
   el.replaceChildren(scrubber.root);
-  scrubber.draw(); // a canvas is drawn when it is in the page
+  scrubber.draw();
   return () => scrubber.close();
 }
 
@@ -19,14 +19,17 @@ export const trainingScrubberModule = { render: trainingScrubber };
 // By how much one loss is above another.
 const above = (loss, least) => {
   const percent = 100 * (loss / least - 1);
-  return percent >= 100 ? `${count(Math.round(percent))} %` : `${percent.toFixed(1)} %`;
+  const digits = percent >= 100 ? count(Math.round(percent)) : percent.toFixed(1);
+  return `${digits} %`;
 };
 
 // A text with its control characters as signs, and its spaces as they are.
-const readable = (text) => text.replace(/[\u0000-\u001f\u007f]/g, (c) =>
-  c === "\n" ? c : c === "\u007f" ? "␡" : String.fromCharCode(0x2400 + c.charCodeAt(0)));
+const readable = (text) => text.replaceAll("\u007f", "␡")
+  .replace(/[\u0000-\u0009\u000b-\u001f]/g, (c) =>
+    String.fromCharCode(0x2400 + c.charCodeAt(0)));
 
-const short = (step) => (step < 1000 ? `${step}` : `${+(step / 1000).toPrecision(3)}k`);
+const short = (step) =>
+  step < 1000 ? `${step}` : `${+(step / 1000).toPrecision(3)}k`;
 
 class TrainingScrubber {
   constructor(model) {
@@ -61,16 +64,18 @@ class TrainingScrubber {
 
   build() {
     const last = this.moments.length - 1, { record } = this;
-    this.slider = slider("moment", { min: 0, max: last, step: 1 }, (m) => this.go(m));
+    const span = { min: 0, max: last, step: 1 };
+    this.slider = slider("moment", span, (moment) => this.go(moment));
     this.plays = button("Play", () => this.play(), { class: "mgw-main" });
     const ticks = this.moments.map(({ step }) => element("span", {}, short(step)));
-    this.ticks = element("div", { class: "mgw-ticks", "aria-hidden": "true" }, ...ticks);
+    const hidden = { "aria-hidden": "true" }; // the slider says it
+    this.ticks = element("div", { class: "mgw-ticks", ...hidden }, ...ticks);
     this.ticks.style.setProperty("--moments", ticks.length);
     this.curve = new LossCurve(record, (moment) => this.go(moment));
     this.figures = element("dl", { class: "mgw-figures" });
     this.voice = voice();
     if (record.moments[0].attention)
-      this.noted = new NotedAttention(record, (query) => this.set("query", query));
+      this.noted = new NotedAttention(record, (token) => this.set("query", token));
     this.root = element("div", { class: "mgw", role: "group",
       "aria-label": `The saved moments of a training, ${this.moments.length} of them` },
       element("div", { class: "mgw-scrub" }, this.plays,
@@ -89,11 +94,15 @@ class TrainingScrubber {
     if (record.loss.length)
       keys.push(key("line", `training${every > 1 ? `, means of ${every} steps` : ""}`));
     if (record.floor) keys.push(key("floor", `floor ${record.floor.toFixed(3)}`));
-    const redraw = (name, yes) => (value) => { this[name] = value === yes; this.draw(); };
+    const redraw = (name, yes) => (value) => {
+      this[name] = value === yes;
+      this.draw();
+    };
+    const steps = [["log", "logarithmic"], ["even", "even"]];
     const near = record.floor ? "near the floor" : "near the least";
     this.scales = [
       choice("loss", [["all", "all"], ["near", near]], redraw("near", "near")),
-      choice("steps", [["log", "logarithmic"], ["even", "even"]], redraw("even", "even")),
+      choice("steps", steps, redraw("even", "even")),
     ];
     return element("div", { class: "mgw-legend" },
       element("p", { class: "mgw-name" }, "Loss, nats a token"),
@@ -106,7 +115,7 @@ class TrainingScrubber {
       button("", () => this.set("sample", i)));
     this.text = element("p", { class: "mgw-written" });
     this.verdict = element("p", { class: "mgw-verdict" });
-    return element("div", {},
+    return element("div", { class: "mgw-wrote" },
       element("p", { class: "mgw-name" }, "What the model wrote then"),
       element("div", { class: "mgw-choices", role: "group", "aria-label": "sample" },
         ...this.choices),
@@ -142,15 +151,15 @@ class TrainingScrubber {
     const at = this.model.get("moment"), now = this.moments[at];
     const words = `step ${count(now.step)}`;
     this.slider.show(at, words);
-    [...this.ticks.children].forEach((tick, i) => tick.classList.toggle("mgw-now",
-      i === at));
+    [...this.ticks.children].forEach((tick, i) =>
+      tick.classList.toggle("mgw-now", i === at));
     const facts = this.facts(now);
     this.figures.replaceChildren(...facts.map(([name, value]) =>
       element("div", {}, element("dt", {}, name), element("dd", {}, value))));
     const look = this.look(at);
     const loss = facts.map(([name, value]) => `${name} ${value}`).join(", ");
-    const told = `Step ${count(now.step)}, moment ${at + 1} of ${this.moments.length}: ` +
-      `${loss}.`;
+    const place = `moment ${at + 1} of ${this.moments.length}`;
+    const told = `Step ${count(now.step)}, ${place}: ${loss}.`;
     this.curve.show({ moment: at, even: this.even, near: this.near,
       shares: this.shares, said: `The loss against the steps. ${told}` });
     this.scales[0].show(this.near ? "near" : "all");
@@ -165,7 +174,8 @@ class TrainingScrubber {
     const facts = [["loss on held-out texts", `${loss.toFixed(4)} nats`],
       ["perplexity", Math.exp(loss).toFixed(2)]];
     if (floor) facts.push(["above the floor", above(loss, floor)]);
-    if (perfect) facts.push(["above the perfect loss on these very texts", above(loss, perfect)]);
+    const best = "above the perfect loss on these very texts";
+    if (perfect) facts.push([best, above(loss, perfect)]);
     return facts;
   }
 
