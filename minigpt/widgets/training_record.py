@@ -100,9 +100,11 @@ def _check_attention(record):
 
 
 def verdict(text):
-    """What `minigpt.tales.check` says: how many faults, and the first one."""
+    """What `minigpt.tales.check` says: how many faults, and the first one in the text
+    itself, if there is one, since those of its form tell less."""
     problems = tales.check(text).problems
-    return [len(problems), problems[0] if problems else ""]
+    told = [problem for problem in problems if problem.startswith("Sentence")]
+    return [len(problems), (told or problems or [""])[0]]
 
 
 def small_record(record, checked=True):

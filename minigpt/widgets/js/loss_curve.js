@@ -101,20 +101,21 @@ export class LossCurve {
         y1: at, y2: at }));
       write([LEFT - 6, at + 4], name, "end");
     }
-    let free = 0; // labels that would touch the last one are left out
+    const taken = []; // labels that would touch one that is there are left out
     for (const step of this.state.even ? roundTicks(0, last, 5) : this.powers(last)) {
-      const half = 3.3 * count(step).length;
-      if (x(step) - half < free || x(step) + half > width) continue;
-      write([x(step), height - 6], count(step));
-      free = x(step) + half + 3;
+      const half = 3.3 * count(step).length + 3, at = x(step);
+      if (at + half > width + 3) continue;
+      if (taken.some(([other, room]) => Math.abs(other - at) < room + half)) continue;
+      write([at, height - 6], count(step));
+      taken.push([at, half]);
     }
   }
 
-  powers(last) { // 0, then round steps from the first moment on
+  powers(last) { // 0, then round steps from the first moment on, the roundest first
     const found = [0];
-    for (let power = 1; power <= last; power *= 10)
-      for (const step of [1, 2, 5])
-        if (step * power >= this.unit && step * power <= last) found.push(step * power);
+    for (const step of [1, 5, 2])
+      for (let power = step; power <= last; power *= 10)
+        if (power >= this.unit) found.push(power);
     return found;
   }
 
