@@ -419,6 +419,7 @@ BAD = [
     (lambda r: r["moments"].clear(), "1 to 40 `moments`"),
     (lambda r: r["moments"][2].pop("val_loss"), "moment 2 has no `val_loss`"),
     (lambda r: r["moments"][2].update(step=7), "steps must rise"),
+    (lambda r: r["moments"][2].update(step=20), "steps must rise"),
     (lambda r: r["moments"][2].update(step=-1), "`step` is a number of steps, not -1"),
     (lambda r: r["moments"][1].update(val_loss=math.nan), "positive number of nats"),
     (lambda r: r["moments"][1].update(samples=[]), "one text or more"),
