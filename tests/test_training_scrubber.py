@@ -29,7 +29,7 @@ def opened(watched, address, name=TRAINING, **options):
         watched, address, name, "TrainingScrubber", **options
     )
     found.scroll_into_view_if_needed()
-    found.locator(".mgw-cursor").wait_for(state="attached")
+    found.locator(".mgw-curve-cursor").wait_for(state="attached")
     return page, found
 
 
@@ -62,7 +62,7 @@ def tokens(scrubber):
 
 
 def cursor(scrubber):
-    return scrubber.locator(".mgw-cursor").evaluate(
+    return scrubber.locator(".mgw-curve-cursor").evaluate(
         "g => new DOMMatrix(g.style.transform).m41"
     )
 
@@ -82,7 +82,7 @@ def test_every_moment_shows_what_the_record_holds(scrubber):
         slider = scrubber.get_by_role("slider", name="moment")
         assert slider.get_attribute("aria-valuetext") == f"step {moment['step']:,}"
         row = moment["attention"][ASK]
-        said = scrubber.locator(".mgw-look").inner_text()
+        said = scrubber.locator(".mgw-noted-look").inner_text()
         assert said.startswith(f"“?” looks {row[REX]:.2f} at “Rex”, ")
         best = int(np.argmax(row))
         most = f"and most, {row[best]:.2f}, at “{TOKENS[best].strip()}”."
@@ -124,33 +124,33 @@ def heights(scrubber, kind):
 
 
 def test_the_curve_is_drawn_at_the_recorded_losses(scrubber):
-    dots = scrubber.locator(".mgw-dot").evaluate_all(
+    dots = scrubber.locator(".mgw-curve-dot").evaluate_all(
         "all => all.map((one) => [+one.getAttribute('cx'), +one.getAttribute('cy')])"
     )
     x, y = np.transpose(dots)
     losses = [moment["val_loss"] for moment in MOMENTS]
     slope, start = np.polyfit(losses, y, 1)
     assert slope < 0 and np.allclose(slope * np.array(losses) + start, y, atol=0.1)
-    floor = float(scrubber.locator(".mgw-floor").get_attribute("y1"))
+    floor = float(scrubber.locator(".mgw-curve-floor").get_attribute("y1"))
     assert floor == pytest.approx(slope * RECORD["floor"] + start, abs=0.1)
-    path = scrubber.locator(".mgw-trained").get_attribute("d")
+    path = scrubber.locator(".mgw-curve-line").get_attribute("d")
     drawn = np.array([point.split() for point in re.split("[ML]", path)[1:]], float)
     told = slope * np.array(RECORD["loss"]) + start
     assert np.allclose(drawn[:, 1], told, atol=0.2)
     scrubber.get_by_role("combobox", name="steps").select_option("even")
-    even = scrubber.locator(".mgw-dot").evaluate_all(
+    even = scrubber.locator(".mgw-curve-dot").evaluate_all(
         "all => all.map((one) => +one.getAttribute('cx'))"
     )
     steps = [moment["step"] for moment in MOMENTS]
     assert np.allclose(np.polyval(np.polyfit(steps, even, 1), steps), even, atol=0.1)
     assert not np.allclose(even, x, atol=20)
-    before = heights(scrubber, ".mgw-floor")
+    before = heights(scrubber, ".mgw-curve-floor")
     scrubber.get_by_role("combobox", name="loss").select_option("near")
-    assert heights(scrubber, ".mgw-floor") != before
+    assert heights(scrubber, ".mgw-curve-floor") != before
 
 
 def test_a_loss_beyond_the_picture_gets_an_arrow(scrubber):
-    sign = scrubber.locator(".mgw-cursor path")
+    sign = scrubber.locator(".mgw-curve-cursor path")
     scrubber.get_by_role("combobox", name="loss").select_option("near")
     go(scrubber, 0)
     arrow = sign.get_attribute("d")
@@ -163,7 +163,7 @@ def test_the_curve_is_dragged(scrubber):
     go(scrubber, 0)
     curve = scrubber.locator(".mgw-curve > svg")
     box, mouse = curve.bounding_box(), scrubber.page.mouse
-    dots = scrubber.locator(".mgw-dot").evaluate_all(
+    dots = scrubber.locator(".mgw-curve-dot").evaluate_all(
         "all => all.map((one) => +one.getAttribute('cx'))"
     )
     mouse.move(box["x"] + dots[4] + 3, box["y"] + 60)
@@ -237,18 +237,18 @@ def test_by_keyboard_alone(scrubber):
     assert tokens(scrubber).nth(ASK - 1).evaluate("e => e === document.activeElement")
     row = MOMENTS[11]["attention"][ASK - 1]
     best = TOKENS[int(np.argmax(row))].strip()
-    said = scrubber.locator(".mgw-look").inner_text()
+    said = scrubber.locator(".mgw-noted-look").inner_text()
     assert said == f"“now” looks {max(row):.2f} at “{best}”, the most."
     page.keyboard.press("Home")
     page.keyboard.press("ArrowLeft")
     first = "“<|endoftext|>” looks 1.00 at “<|endoftext|>”, the most."
-    assert scrubber.locator(".mgw-look").inner_text() == first
+    assert scrubber.locator(".mgw-noted-look").inner_text() == first
     assert scrubber.locator('[aria-selected="true"]').count() == 1
 
 
 def test_the_heat_map_has_the_rows_and_asks(scrubber):
     go(scrubber, 7)
-    canvas = scrubber.locator(".mgw-map canvas")
+    canvas = scrubber.locator(".mgw-noted-map canvas")
     alphas = canvas.evaluate(
         """c => [...c.getContext("2d").getImageData(0, 0, c.width, c.height).data]
             .filter((_, i) => i % 4 === 3)"""
@@ -265,11 +265,11 @@ def test_the_heat_map_has_the_rows_and_asks(scrubber):
     tokens(scrubber).first.click()
     canvas.hover(position=place)
     share = MOMENTS[7]["attention"][ASK][REX]
-    hint = scrubber.locator(".mgw-hint")
+    hint = scrubber.locator(".mgw-noted-hint")
     assert hint.inner_text() == f"“?” looks {share:.3f} at “Rex”"
     canvas.click(position=place)
     assert tokens(scrubber).nth(ASK).get_attribute("aria-selected") == "true"
-    row, top = scrubber.locator(".mgw-row").bounding_box(), ASK * cell
+    row, top = scrubber.locator(".mgw-noted-row").bounding_box(), ASK * cell
     assert row["y"] - box["y"] == pytest.approx(top, abs=2)
 
 
@@ -330,7 +330,7 @@ def test_fingers_and_reduced_motion(watched, address):
     )
     check_targets(scrubber)
     moves = "g => parseFloat(getComputedStyle(g).transitionDuration)"
-    assert scrubber.locator(".mgw-cursor").evaluate(moves) == 0
+    assert scrubber.locator(".mgw-curve-cursor").evaluate(moves) == 0
 
 
 def test_the_pages_open_where_their_text_is(watched, address):
@@ -526,6 +526,8 @@ def test_a_record_without_attention_floor_and_verdicts_is_shown(browser):
         "loss on held-out texts": "3.0000 nats",
         "perplexity": "20.09",
     }
-    assert not one.locator("canvas").count() and one.locator(".mgw-dot").count() == 2
+    assert (
+        not one.locator("canvas").count() and one.locator(".mgw-curve-dot").count() == 2
+    )
     page.close()
     assert not errors

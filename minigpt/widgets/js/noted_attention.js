@@ -4,11 +4,11 @@
 import { HeatMap } from "./heat_map.js";
 import { element, visible } from "./parts.js";
 
-const SHOWN = 0.1; // shares from here on are written under their token
-const STEPS = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 };
+const NOTED_SHARE = 0.1; // shares from here on are written under their token
+const NOTED_KEYS = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 };
 
 // A token as a sentence names it.
-export const named = (token) => visible(token.trim()) || visible(token);
+export const notedName = (token) => visible(token.trim()) || visible(token);
 
 export class NotedAttention {
   // `ask(query)` is told whose look the reader wants to see.
@@ -16,26 +16,27 @@ export class NotedAttention {
     Object.assign(this, { tokens, ask });
     const T = tokens.length;
     this.words = tokens.map((token, i) => element("span", {
-      role: "option", class: token.startsWith(" ") ? "mgw-seen mgw-apart" : "mgw-seen",
+      role: "option",
+      class: `mgw-noted-token${token.startsWith(" ") ? " mgw-noted-apart" : ""}`,
       onclick: () => ask(i) },
-      element("span", {}, named(token)), element("small")));
+      element("span", {}, notedName(token)), element("small")));
     this.text = element("div", { role: "listbox", class: "mgw-noted",
       "aria-label": "The text: choose the token whose look is shown" }, ...this.words);
     this.text.addEventListener("keydown", (event) => this.step(event));
     this.map = new HeatMap(`Attention of ${T} tokens, a row each`);
-    this.row = element("i", { class: "mgw-row" });
-    this.hint = element("p", { class: "mgw-hint" });
+    this.row = element("i", { class: "mgw-noted-row" });
+    this.hint = element("p", { class: "mgw-noted-hint" });
     const on = (name, listen) => this.map.root.addEventListener(name, listen);
     on("pointermove", (event) => this.tell(...this.map.at(event)));
     on("pointerleave", () => this.tell());
     on("click", (event) => ask(this.map.at(event)[0]));
     const which = layer === undefined ? "One head"
       : `Head ${head} of layer ${layer}`;
-    this.said = element("p", { class: "mgw-look" });
+    this.said = element("p", { class: "mgw-noted-look" });
     this.seen = new ResizeObserver(() => this.map.draw()); // once it is in the page
     this.seen.observe(this.map.root);
-    const map = element("div", { class: "mgw-map" }, this.map.root, this.row);
-    this.root = element("div", { class: "mgw-halves" },
+    const map = element("div", { class: "mgw-noted-map" }, this.map.root, this.row);
+    this.root = element("div", { class: "mgw-scrub-halves" },
       element("div", {},
         element("p", { class: "mgw-name" }, `${which}: where a token looks`),
         this.said, this.text),
@@ -53,7 +54,7 @@ export class NotedAttention {
     const T = this.tokens.length, values = new Array(T * T).fill(null);
     for (let row = 0; row < T; row++)
       for (let key = 0; key <= row; key++)
-        values[row * T + key] = weightOf(weights, row, key);
+        values[row * T + key] = notedWeight(weights, row, key);
     this.map.show(values, [T, T]);
     this.row.style.top = `${(100 * query) / T}%`;
     this.row.style.height = `${100 / T}%`;
@@ -63,29 +64,30 @@ export class NotedAttention {
   }
 
   shade(word, key) {
-    const { query } = this, share = weightOf(this.weights, query, key);
+    const { query } = this, share = notedWeight(this.weights, query, key);
     word.style.setProperty("--share", key > query ? 0 : share);
-    word.classList.toggle("mgw-later", key > query);
+    word.classList.toggle("mgw-noted-later", key > query);
     word.setAttribute("aria-selected", key === query);
     word.tabIndex = key === query ? 0 : -1;
-    const digits = key <= query && share >= SHOWN ? share.toFixed(2) : "";
+    const digits = key <= query && share >= NOTED_SHARE ? share.toFixed(2) : "";
     word.lastChild.textContent = digits;
     const where = key > query ? "comes later" : `share ${share.toFixed(2)}`;
-    word.setAttribute("aria-label", `${named(this.tokens[key])}, ${where}`);
+    word.setAttribute("aria-label", `${notedName(this.tokens[key])}, ${where}`);
   }
 
   tell(row, key) { // what is under the pointer
+    const name = (place) => notedName(this.tokens[place]);
     const at = row === undefined || key > row ? null
-      : weightOf(this.weights, row, key).toFixed(3);
+      : notedWeight(this.weights, row, key).toFixed(3);
     this.hint.textContent = at === null
       ? "A row for each token, from the first on top; press one, or a token."
-      : `“${named(this.tokens[row])}” looks ${at} at “${named(this.tokens[key])}”`;
+      : `“${name(row)}” looks ${at} at “${name(key)}”`;
   }
 
   step(event) {
     const end = this.tokens.length - 1;
     let to = { Home: 0, End: end }[event.key];
-    if (event.key in STEPS) to = this.query + STEPS[event.key];
+    if (event.key in NOTED_KEYS) to = this.query + NOTED_KEYS[event.key];
     if (to === undefined) return;
     event.preventDefault();
     this.ask(Math.max(0, Math.min(end, to)));
@@ -94,6 +96,6 @@ export class NotedAttention {
 }
 
 // The share of its attention that a token gives to one that is not after it.
-export function weightOf(weights, row, key) {
+export function notedWeight(weights, row, key) {
   return weights[(row * (row + 1)) / 2 + key] / 1000;
 }

@@ -2,10 +2,10 @@
 // model wrote, where one head looked. Chapters: loss, training.
 
 import { LossCurve } from "./loss_curve.js";
-import { NotedAttention, named, weightOf } from "./noted_attention.js";
+import { NotedAttention, notedName, notedWeight } from "./noted_attention.js";
 import { button, choice, count, element, slider, voice } from "./parts.js";
 
-const PACE = 1400; // milliseconds from moment to moment, to look at each
+const MOMENT_PACE = 1400; // milliseconds from moment to moment, to look at each
 
 export function trainingScrubber({ model, el }) {
   const scrubber = new TrainingScrubber(model);
@@ -17,18 +17,18 @@ export function trainingScrubber({ model, el }) {
 export const trainingScrubberModule = { render: trainingScrubber };
 
 // By how much one loss is above another.
-const above = (loss, least) => {
+const percentAbove = (loss, least) => {
   const percent = 100 * (loss / least - 1);
   const digits = percent >= 100 ? count(Math.round(percent)) : percent.toFixed(1);
   return `${digits} %`;
 };
 
 // A text with its control characters as signs, and its spaces as they are.
-const readable = (text) => text.replaceAll("\u007f", "␡")
+const readableSample = (text) => text.replaceAll("\u007f", "␡")
   .replace(/[\u0000-\u0009\u000b-\u001f]/g, (c) =>
     String.fromCharCode(0x2400 + c.charCodeAt(0)));
 
-const short = (step) =>
+const shortStep = (step) =>
   step < 1000 ? `${step}` : `${+(step / 1000).toPrecision(3)}k`;
 
 class TrainingScrubber {
@@ -67,12 +67,12 @@ class TrainingScrubber {
     const span = { min: 0, max: last, step: 1 };
     this.slider = slider("moment", span, (moment) => this.go(moment));
     this.plays = button("Play", () => this.play(), { class: "mgw-main" });
-    const ticks = this.moments.map(({ step }) => element("span", {}, short(step)));
+    const ticks = this.moments.map(({ step }) => element("span", {}, shortStep(step)));
     const hidden = { "aria-hidden": "true" }; // the slider says it
-    this.ticks = element("div", { class: "mgw-ticks", ...hidden }, ...ticks);
+    this.ticks = element("div", { class: "mgw-scrub-ticks", ...hidden }, ...ticks);
     this.ticks.style.setProperty("--moments", ticks.length);
     this.curve = new LossCurve(record, (moment) => this.go(moment));
-    this.figures = element("dl", { class: "mgw-figures" });
+    this.figures = element("dl", { class: "mgw-scrub-figures" });
     this.voice = voice();
     if (record.moments[0].attention)
       this.noted = new NotedAttention(record, (token) => this.set("query", token));
@@ -81,15 +81,15 @@ class TrainingScrubber {
       element("div", { class: "mgw-scrub" }, this.plays,
         element("div", {}, this.slider.root, this.ticks)),
       this.figures,
-      element("div", { class: "mgw-halves" },
+      element("div", { class: "mgw-scrub-halves" },
         element("div", {}, this.legend(), this.curve.root), this.samples()),
       this.noted?.root ?? "", this.voice.root);
   }
 
   legend() {
     const { record } = this, every = record.loss_every;
-    const key = (kind, words) => element("span", { class: "mgw-key" },
-      element("i", { class: `mgw-key-${kind}` }), words);
+    const key = (kind, words) => element("span", { class: "mgw-curve-key" },
+      element("i", { class: `mgw-curve-key-${kind}` }), words);
     const keys = [key("dot", "held-out texts")];
     if (record.loss.length)
       keys.push(key("line", `training${every > 1 ? `, means of ${every} steps` : ""}`));
@@ -104,9 +104,9 @@ class TrainingScrubber {
       choice("loss", [["all", "all"], ["near", near]], redraw("near", "near")),
       choice("steps", steps, redraw("even", "even")),
     ];
-    return element("div", { class: "mgw-legend" },
+    return element("div", { class: "mgw-curve-legend" },
       element("p", { class: "mgw-name" }, "Loss, nats a token"),
-      element("p", { class: "mgw-keys" }, ...keys),
+      element("p", { class: "mgw-curve-keys" }, ...keys),
       ...this.scales.map(({ root }) => root));
   }
 
@@ -117,7 +117,7 @@ class TrainingScrubber {
     this.verdict = element("p", { class: "mgw-verdict" });
     return element("div", { class: "mgw-wrote" },
       element("p", { class: "mgw-name" }, "What the model wrote then"),
-      element("div", { class: "mgw-choices", role: "group", "aria-label": "sample" },
+      element("div", { class: "mgw-samples", role: "group", "aria-label": "sample" },
         ...this.choices),
       this.text, this.verdict);
   }
@@ -130,9 +130,9 @@ class TrainingScrubber {
     const next = () => {
       this.set("moment", Math.min(last, this.model.get("moment") + 1));
       if (this.model.get("moment") === last) return this.finish();
-      this.timer = setTimeout(next, PACE);
+      this.timer = setTimeout(next, MOMENT_PACE);
     };
-    this.timer = setTimeout(next, from === last ? PACE : PACE / 2);
+    this.timer = setTimeout(next, from === last ? MOMENT_PACE : MOMENT_PACE / 2);
     this.plays.textContent = "Stop";
   }
 
@@ -152,7 +152,7 @@ class TrainingScrubber {
     const words = `step ${count(now.step)}`;
     this.slider.show(at, words);
     [...this.ticks.children].forEach((tick, i) =>
-      tick.classList.toggle("mgw-now", i === at));
+      tick.classList.toggle("mgw-scrub-now", i === at));
     const facts = this.facts(now);
     this.figures.replaceChildren(...facts.map(([name, value]) =>
       element("div", {}, element("dt", {}, name), element("dd", {}, value))));
@@ -173,16 +173,16 @@ class TrainingScrubber {
     const { floor, perfect } = this.record;
     const facts = [["loss on held-out texts", `${loss.toFixed(4)} nats`],
       ["perplexity", Math.exp(loss).toFixed(2)]];
-    if (floor) facts.push(["above the floor", above(loss, floor)]);
+    if (floor) facts.push(["above the floor", percentAbove(loss, floor)]);
     const best = "above the perfect loss on these very texts";
-    if (perfect) facts.push([best, above(loss, perfect)]);
+    if (perfect) facts.push([best, percentAbove(loss, perfect)]);
     return facts;
   }
 
   // What the model wrote, and what the checker of tales says of it.
   write({ samples, verdicts }) {
     const chosen = this.model.get("sample");
-    this.text.textContent = readable(samples[chosen]);
+    this.text.textContent = readableSample(samples[chosen]);
     this.choices.forEach((one, i) => {
       const sign = !verdicts ? "" : verdicts[i][0] ? " ✗" : " ✓";
       one.textContent = `${i + 1}${sign}`;
@@ -193,7 +193,8 @@ class TrainingScrubber {
     if (!verdicts) return "";
     const [faults, first] = verdicts[chosen], more = faults - 1;
     const others = more > 0 ? ` (and ${count(more)} more)` : "";
-    const words = faults ? `Not sound: ${readable(first)}${others}` : "A sound tale.";
+    const words = faults
+      ? `Not sound: ${readableSample(first)}${others}` : "A sound tale.";
     this.verdict.textContent = `${faults ? "✗" : "✓"} ${words}`;
     return words;
   }
@@ -204,15 +205,16 @@ class TrainingScrubber {
     if (!this.noted) return "";
     const query = this.model.get("query"), { tokens } = this.record;
     const row = (moment) => Array.from({ length: query + 1 }, (_, key) =>
-      weightOf(moment.attention, query, key));
+      notedWeight(moment.attention, query, key));
     const most = (shares) => shares.indexOf(Math.max(...shares));
     const key = most(row(this.moments.at(-1))), now = row(this.moments[at]);
-    const pair = `“${named(tokens[query])}” looks`, aim = `“${named(tokens[key])}”`;
+    const name = (place) => `“${notedName(tokens[place])}”`;
+    const pair = `${name(query)} looks`, aim = name(key);
     if (this.shares?.query !== query)
       this.shares = { query, words: `how much ${pair} at ${aim}`,
-        values: this.moments.map((moment) => weightOf(moment.attention, query, key)) };
+        values: this.moments.map((m) => notedWeight(m.attention, query, key)) };
     const first = most(now), said = `${pair} ${now[key].toFixed(2)} at ${aim}`;
     return first === key ? `${said}, the most.`
-      : `${said}, and most, ${now[first].toFixed(2)}, at “${named(tokens[first])}”.`;
+      : `${said}, and most, ${now[first].toFixed(2)}, at ${name(first)}.`;
   }
 }
