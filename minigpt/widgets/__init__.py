@@ -14,6 +14,12 @@ except ModuleNotFoundError as error:
 
 from minigpt.widgets.attention import AttentionExplorer
 from minigpt.widgets.sampling import SamplingExplorer
+from minigpt.widgets.tokens import TokenizerExplorer
 from minigpt.widgets.training import TrainingScrubber
 
-__all__ = ["AttentionExplorer", "SamplingExplorer", "TrainingScrubber"]
+__all__ = [
+    "AttentionExplorer",
+    "SamplingExplorer",
+    "TokenizerExplorer",
+    "TrainingScrubber",
+]

@@ -11,6 +11,8 @@ export const WIDGETS = {
   AttentionExplorer: attentionExplorer,
   SamplingExplorer: samplingExplorer,
   TrainingScrubber: trainingScrubber,
+import { tokenizerExplorer } from "./tokenizer_explorer.js";
+  TokenizerExplorer: tokenizerExplorer,
 };
 
 const loaded = {}; // engines by the name of their model
