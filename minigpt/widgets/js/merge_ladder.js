@@ -5,7 +5,7 @@ import { button, count, element, slider } from "./parts.js";
 import { legible } from "./token_chips.js";
 
 const LONGEST_PIECE = 64; // bytes of a piece whose steps are drawn
-const NAMED = 4; // pairs that could be joined, named one by one
+const NAMED = 6; // pairs that could be joined, named one by one
 
 const plural = (n, word) => `${count(n)} ${word}${n === 1 ? "" : "s"}`;
 
