@@ -5,6 +5,7 @@ PAGES = {
     "03-attention.html": ["AttentionExplorer"],
     "04-causal-mask.html": ["AttentionExplorer"],
     "05-multi-head.html": ["AttentionExplorer"],
+    "01-tokenizer.html": ["TokenizerExplorer"],
     "07-generation.html": ["SamplingExplorer"],
     "08-training-loss.html": ["TrainingScrubber"],
     "10-training.html": ["TrainingScrubber", "TrainingScrubber"],

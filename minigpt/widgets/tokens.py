@@ -61,8 +61,8 @@ class TokenizerExplorer(Alive):
         self.on_msg(self._answer)
 
     def _answer(self, _, content, buffers):
-        if content.get("kind") == "tokenizer":
-            self.send({"kind": "tokenizer", "tokenizer": self._packed})
+        if content.get("kind") == "model":  # of which this is the tokenizer alone
+            self.send({"kind": "model", "packed": {"tokenizer": self._packed}})
 
     @t.validate("text", "piece", "step")
     def _fits(self, proposal):

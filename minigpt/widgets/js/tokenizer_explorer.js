@@ -28,10 +28,10 @@ export const tokenizerExplorerModule = {
 
 function askForTokenizer(model) {
   return new Promise((resolve) => {
-    model.on("msg:custom", ({ kind, tokenizer }) => {
-      if (kind === "tokenizer") resolve(new Tokenizer(tokenizer));
+    model.on("msg:custom", ({ kind, packed }) => {
+      if (kind === "model") resolve(new Tokenizer(packed.tokenizer));
     });
-    model.send({ kind: "tokenizer" });
+    model.send({ kind: "model" });
   });
 }
 
