@@ -82,7 +82,7 @@ def test_choosing_a_token_opens_its_piece(explorer, tok):
         chosen(explorer, text, part)
         expected = ladder(tok, part)
         assert cells(explorer) == expected
-        marked = explorer.locator(".mgw-open bdi").all_inner_texts()
+        marked = explorer.locator(".mgw-open bdi").all_text_contents()
         assert marked == expected[-1]
         title = explorer.locator(".mgw-growth > .mgw-name").inner_text()
         assert piece(part) in title and f" {len(expected[-1])} token" in title
@@ -107,7 +107,9 @@ def test_step_by_step(explorer, tok):
         assert learnt == sorted(learnt) and learnt[0] == numbers[step]
         press(explorer, "Next")
         assert cells(explorer) == rows[: step + 1]
-        made = explorer.locator(".mgw-row").last.locator(".mgw-made").all_inner_texts()
+        made = (
+            explorer.locator(".mgw-row").last.locator(".mgw-made").all_text_contents()
+        )
         assert "".join(pair) in made
         told = explorer.locator(".mgw-ladder p").last.inner_text()
         assert f"merge {numbers[step]}, id {numbers[step] + 255}" in told
@@ -150,7 +152,7 @@ def test_a_hundred_thousand_characters_are_drawn_in_slices(explorer, tok):
     message = explorer.locator(".mgw-message").inner_text()
     assert message == "The text had 100,000 characters. Its last 5,000 are kept."
     page.evaluate(READ, ["日本語です" * 1000, "one", "two tokens"])  # while it draws
-    page.wait_for_timeout(100)
+    page.evaluate("new Promise((done) => setTimeout(() => setTimeout(done)))")
     assert page.evaluate(CHIPS) == tok.encode("two tokens")
 
 

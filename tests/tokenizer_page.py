@@ -50,7 +50,7 @@ def press(explorer, name):
 
 def cells(explorer):
     rows = explorer.locator(".mgw-row").all()
-    return [row.locator(".mgw-cell").all_inner_texts() for row in rows]
+    return [row.locator(".mgw-cell").all_text_contents() for row in rows]
 
 
 def ladder(tok, part):
@@ -59,4 +59,6 @@ def ladder(tok, part):
 
 
 def figures(explorer):
-    return [word.replace(",", "") for word in explorer.locator("dd").all_inner_texts()]
+    return [
+        word.replace(",", "") for word in explorer.locator("dd").all_text_contents()
+    ]

@@ -35,20 +35,24 @@ function askForTokenizer(model) {
   });
 }
 
-// Put a text on the clipboard: false where the browser does not let us.
+// Put a text on the clipboard: false where the browser does not let us. The old way
+// comes first: of a page from disk, the new one may wait for a leave that never comes.
 export async function copyText(text) {
+  const style = "position: fixed; top: 0; opacity: 0";
+  const field = element("textarea", { readonly: true, style }, text);
+  const focused = document.activeElement;
+  document.body.append(field);
+  field.select();
+  const copied = document.execCommand?.("copy");
+  field.remove();
+  focused?.focus({ preventScroll: true });
+  if (copied) return true;
+  const late = new Promise((_, refuse) => setTimeout(refuse, 1000));
   try {
-    await navigator.clipboard.writeText(text);
+    await Promise.race([navigator.clipboard.writeText(text), late]);
     return true;
-  } catch { // not there, or not allowed: from disk, or within a frame
-    const field = element("textarea", { readonly: true, class: "mgw-voice" }, text);
-    const focused = document.activeElement;
-    document.body.append(field);
-    field.select();
-    const copied = document.execCommand("copy");
-    field.remove();
-    focused?.focus();
-    return copied;
+  } catch {
+    return false;
   }
 }
 
