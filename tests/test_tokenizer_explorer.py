@@ -164,6 +164,8 @@ def test_odd_texts_get_a_sentence(explorer):
     assert not explorer.locator(".mgw-growth").is_visible()
     write(explorer, "a<|endoftext|>")
     assert "is read as text" in message.inner_text()
-    write(explorer, "half \ud83d")
+    halves = """field => { field.value = "half \\ud83d";
+      field.dispatchEvent(new Event("change"));
+      return field.value === "half \\ufffd"; }"""
+    assert explorer.get_by_role("textbox").evaluate(halves)
     assert message.inner_text() == ""
-    assert explorer.get_by_role("textbox").input_value() == "half \ufffd"
