@@ -101,6 +101,7 @@ def test_what_changed_is_said(explorer):
         explorer.page.wait_for_function(script, arg=words)
 
     choose(explorer, 1, 5)
+    explorer.page.mouse.move(2, 2)  # what scrolls below it would be previewed
     said(f"Layer 1, head 5. {sentence(explorer)} ")
     explorer.locator(".mgw-chip").nth(4).press("ArrowLeft")
     assert sentence(explorer).startswith("␣girl looks")
