@@ -7,7 +7,7 @@ import { tokenSign, TokenStrip } from "./attention_strip.js";
 import { underKernel } from "./kernel.js";
 import { count, cut, element, textField, visible, voice } from "./parts.js";
 
-const NAMED = 4; // tokens that the sentence names
+const LOOKS_NAMED = 4; // tokens that the sentence names
 const SAVE = 200; // milliseconds after which Python is told what the arrow keys chose
 
 export function attentionExplorer({ model, el, engine }) {
@@ -198,7 +198,7 @@ class AttentionExplorer {
     const name = (i) => (this.names[i] === null ? tokenSign("end of text") :
       element("span", { class: "mgw-word" }, this.names[i]));
     const order = [...weights.keys()].sort((a, b) => weights[b] - weights[a] || a - b);
-    const named = order.filter((i, n) => n < NAMED && (n === 0 || weights[i] >= 0.01));
+    const named = order.filter((i, n) => n < LOOKS_NAMED && (n === 0 || weights[i] >= 0.01));
     if (key !== null && !named.includes(key)) named[named.length - 1] = key;
     const parts = named.flatMap((i, n) => {
       const itself = i === query ? "itself" : name(i);

@@ -5,14 +5,14 @@ import { attentionExplorer } from "./attention_explorer.js";
 import { load } from "./engine.js";
 import { State } from "./parts.js";
 import { samplingExplorer } from "./sampling_explorer.js";
+import { tokenizerExplorer } from "./tokenizer_explorer.js";
 import { trainingScrubber } from "./training_scrubber.js";
 
 export const WIDGETS = {
   AttentionExplorer: attentionExplorer,
   SamplingExplorer: samplingExplorer,
-  TrainingScrubber: trainingScrubber,
-import { tokenizerExplorer } from "./tokenizer_explorer.js";
   TokenizerExplorer: tokenizerExplorer,
+  TrainingScrubber: trainingScrubber,
 };
 
 const loaded = {}; // engines by the name of their model
