@@ -14,12 +14,14 @@ except ModuleNotFoundError as error:
 
 from minigpt.widgets.attention import AttentionExplorer
 from minigpt.widgets.sampling import SamplingExplorer
+from minigpt.widgets.shapes import ShapeWalk
 from minigpt.widgets.tokens import TokenizerExplorer
 from minigpt.widgets.training import TrainingScrubber
 
 __all__ = [
     "AttentionExplorer",
     "SamplingExplorer",
+    "ShapeWalk",
     "TokenizerExplorer",
     "TrainingScrubber",
 ]

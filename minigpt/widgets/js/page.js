@@ -14,6 +14,8 @@ export const WIDGETS = {
   TokenizerExplorer: tokenizerExplorer,
   TrainingScrubber: trainingScrubber,
 };
+import { shapeWalk } from "./shape_walk.js";
+export const WIDGETS = { SamplingExplorer: samplingExplorer, ShapeWalk: shapeWalk };
 
 const loaded = {}; // engines by the name of their model
 
