@@ -75,10 +75,9 @@ class ShapeWalkView {
   }
 
   type(text, note) {
-    this.note = note;
-    this.model.set("text", text); // `read` follows, where it is another text
-    this.model.save_changes();
-    if (note) this.read();
+    this.note = note; // for `read`, which follows where it is another text
+    if (text !== this.model.get("text")) this.set("text", text);
+    else if (note) this.read();
   }
 
   read() { // the text, through the whole model
