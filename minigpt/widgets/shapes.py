@@ -46,6 +46,12 @@ END = [
     ("logits", "T V", "06-blocks"),
     ("softmax", "V", "07-generation"),
 ]
+THEN = {  # what a still picture says of the way to the next array
+    "ids": ["rows of wte and wpe, added"],
+    "attn": ["added to the residual stream"],
+    "mlp": ["added to the residual stream"],
+    "h.0": ["in the same way through all blocks"],
+}
 
 
 class Step(NamedTuple):
@@ -128,9 +134,18 @@ class ShapeWalk(AliveModel):
         return [(piece(self.tok.decode([int(i)])), float(p[i])) for i in order]
 
     def picture(self):
-        """What stands before, in and after the first block, as a `Picture`."""
-        rows = [step for step in self.steps if step.name[:2] != "h." or _first(step)]
-        return shapes([(s.name, s.shape, s.letters) for s in rows], repr(self))
+        """The way through the first block, and what comes after, as a `Picture`."""
+        last = f"h.{self.cfg.n_layer - 1}"
+        drawn = []
+        for name, letters, shape, *_ in self.steps:
+            inner = name.removeprefix("h.0.")
+            if name.startswith("h.") and inner == name and name not in ("h.0", last):
+                continue  # the other blocks are like the first
+            if inner not in ("wte", "wpe", "attn.k", "attn.v"):
+                also = ", and k and v alike" if inner == "attn.q" else ""
+                then = THEN.get(inner, ()) if name != last else ()
+                drawn.append((name + also, shape, letters, *then))
+        return shapes(drawn, repr(self))
 
     def still(self):
         """The shapes of the arrays, one below the other."""
@@ -164,10 +179,6 @@ def _check(opened, cfg):
         raise ValueError(
             f"there is no step {opened!r} to open: it can be one of {', '.join(names)}"
         )
-
-
-def _first(step):
-    return step.name == "h.0" or step.name.startswith("h.0.")
 
 
 def _inside(x, params, cfg, heads):  # (T, C), …, (H, T, D) -> arrays by name

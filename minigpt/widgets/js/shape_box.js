@@ -2,7 +2,7 @@
 // numbers of now, its heat map, its formula and its parameters. Chapter: blocks.
 
 import { count, element, stillness, visible } from "./parts.js";
-import { figure, ArrayMaps } from "./shape_maps.js";
+import { decimals, ArrayMaps } from "./shape_maps.js";
 import { meanLength } from "./shape_steps.js";
 import { order } from "./sampling.js";
 
@@ -34,6 +34,7 @@ export class ShapeBox {
     this.shape = element("span", { class: "mgw-sw-shape" });
     this.aside = element("span", { class: "mgw-sw-aside" });
     this.maps = step.name === "ids" ? null : new ArrayMaps(step, cfg.n_head);
+    this.maps?.root.setAttribute("aria-hidden", "true"); // the panel has it in numbers
     this.inner = element("span", { class: "mgw-sw-inner" });
     this.button = element("button", { type: "button", class: "mgw-sw-box",
       "aria-expanded": "false", tabindex: "-1", onclick: () => press(step) },
@@ -60,9 +61,10 @@ export class ShapeBox {
     this.shapeWords = words;
     if (this.step.part === "stream")
       this.aside.textContent = `mean length ${meanLength(tensor).toFixed(1)}`;
-    if (this.step.letters === "V") this.inner.replaceChildren(...bars(tensor, pieces));
+    if (this.step.letters === "V")
+      this.inner.replaceChildren(...likeliestBars(tensor, pieces));
     if (this.step.letters === "T")
-      this.inner.replaceChildren(...ids.map((id) => chip(id, pieces)));
+      this.inner.replaceChildren(...ids.map((id) => idChip(id, pieces)));
     if (this.seen) this.draw();
   }
 
@@ -80,18 +82,18 @@ export class ShapeBox {
   }
 }
 
-function chip(id, pieces) {
+function idChip(id, pieces) {
   const name = pieces.end(id) ? element("i", {}, "end") : visible(pieces.piece(id));
   return element("span", { class: "mgw-sw-chip" },
     element("span", { class: "mgw-token" }, name), element("small", {}, `${id}`));
 }
 
-function bars({ array }, pieces) { // the likeliest tokens
+function likeliestBars({ array }, pieces) { // the likeliest tokens
   return order(array).slice(0, LIKELIEST).map((id) =>
     element("span", { class: "mgw-sw-bar" },
       element("span", { class: "mgw-token" },
         pieces.end(id) ? "end" : visible(pieces.piece(id))),
       element("span", { class: "mgw-track" },
         element("i", { style: `width: ${100 * array[id]}%` })),
-      element("span", { class: "mgw-share" }, figure(array[id]))));
+      element("span", { class: "mgw-share" }, decimals(array[id]))));
 }

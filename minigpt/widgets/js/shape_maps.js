@@ -4,7 +4,7 @@
 import { HeatMap } from "./heat_map.js";
 import { element, visible } from "./parts.js";
 
-export const figure = (number) => // 1,234.568, with a minus that is as wide as a plus
+export const decimals = (number) => // "−1.250", with a minus as wide as a plus
   number.toFixed(3).replace(/^-(?=.*[1-9])/, "−").replace(/^-/, "");
 
 // The heat maps of an array: {values, rows, columns}. What the mask hides is null.
@@ -37,23 +37,24 @@ export const tokenName = (piece, end) =>
 
 // One number in words: which token's, which channel's, and how much it is. `names` are
 // the tokens of the text, `word(id)` is the name of any.
-export function told(step, planes, [plane, row, column], { names, word, sizes }) {
+export function numberInWords(step, planes, at, { names, word, sizes }) {
+  const [plane, row, column] = at;
   const { values, columns } = planes[plane], value = values[row * columns + column];
   const place = `${names[row]} (position ${row})`;
-  if (step.letters === "V") return `${word(column)}: probability ${figure(value)}`;
+  if (step.letters === "V") return `${word(column)}: probability ${decimals(value)}`;
   if (step.letters === "T V")
-    return `${place}: score ${figure(value)} for ${word(column)}`;
+    return `${place}: score ${decimals(value)} for ${word(column)}`;
   if (step.letters === "T H D") {
     const head = Math.floor(column / sizes.D);
-    return `${place}, head ${head}, channel ${column % sizes.D}: ${figure(value)}`;
+    return `${place}, head ${head}, channel ${column % sizes.D}: ${decimals(value)}`;
   }
   if (step.letters === "H T T") {
     const other = `${names[column]} (position ${column})`;
     if (value === null) return `Head ${plane}: ${place} cannot see ${other}`;
-    return `Head ${plane}: ${place} takes ${figure(value)} from ${other}`;
+    return `Head ${plane}: ${place} takes ${decimals(value)} from ${other}`;
   }
   const unit = step.letters === "T 4C" ? "neuron" : "channel";
-  return `${place}, ${unit} ${column}: ${figure(value)}`;
+  return `${place}, ${unit} ${column}: ${decimals(value)}`;
 }
 
 // The maps, small in a box or large in the panel; to be drawn when they are in the

@@ -3,10 +3,10 @@
 
 import { button, element, visible } from "./parts.js";
 import { parametersOf, shapeParts } from "./shape_box.js";
-import { ArrayMaps, figure, told, tokenName } from "./shape_maps.js";
-import { chapterOf, summary } from "./shape_steps.js";
+import { ArrayMaps, decimals, numberInWords, tokenName } from "./shape_maps.js";
+import { chapterOf, figuresOf } from "./shape_steps.js";
 
-const STATS = ["minimum", "maximum", "mean", "deviation"];
+const FIGURES = ["minimum", "maximum", "mean", "deviation"];
 
 export class ShapePanel {
   // `acts` are what its buttons do: previous, next, walk, close. With `linked` the
@@ -48,8 +48,8 @@ export class ShapePanel {
     const shape = ["shape", shapeParts(step, this.text.sizes)];
     const learned = ["learned", [parametersOf(step)]];
     if (!this.counts(step)) return [shape, learned];
-    const found = summary(tensor.array);
-    return [shape, ...STATS.map((name) => [name, [figure(found[name])]]), learned];
+    const found = figuresOf(tensor.array);
+    return [shape, ...FIGURES.map((name) => [name, [decimals(found[name])]]), learned];
   }
 
   counts({ letters }) { return letters !== "T"; } // ids are names, not amounts
@@ -83,7 +83,7 @@ export class ShapePanel {
     this.rows.replaceChildren(...(labelled ? ids : []).map((id) =>
       element("li", {}, pieces.end(id) ? "end" : visible(pieces.piece(id)))));
     this.place.style.setProperty("--rows", this.maps.planes[0].rows);
-    const signed = letters.startsWith("T"), ends = signed ? figure(most) : "1";
+    const signed = letters.startsWith("T"), ends = signed ? decimals(most) : "1";
     this.scale.replaceChildren(signed ? `−${ends}` : "0",
       element("i", { class: signed ? "mgw-sw-signed" : "" }), ends);
     const within = this.at && this.at.every((n, i) => n < this.limits()[i]);
@@ -125,10 +125,10 @@ export class ShapePanel {
 
   read(plane, row, column) { // one number
     this.at = [plane, row, column];
-    const { ids, pieces, sizes } = this.text, { names } = this;
+    const { pieces, sizes } = this.text, { names } = this;
     const word = (id) => tokenName(pieces.piece(id), pieces.end(id));
     this.readout.textContent =
-      told(this.step, this.maps.planes, this.at, { ids, names, word, sizes });
+      numberInWords(this.step, this.maps.planes, this.at, { names, word, sizes });
     const [, rows, columns] = this.limits();
     const spot = { left: column / columns, top: row / rows, width: 1 / columns,
       height: 1 / rows };

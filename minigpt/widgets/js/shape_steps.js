@@ -24,8 +24,8 @@ const CHAPTERS = { // where a step is explained: its words, and its place in the
 const sizeOf = (leaves) =>
   Object.values(leaves).reduce((sum, { data }) => sum + data.length, 0);
 
-const norm = (name, parameters, says) => ({ name, title: "layer norm", letters: "T C",
-  formula: "norm(x) · g + b", parameters, chapter: "norm", says });
+const normStep = (name, parameters, says) => ({ name, title: "layer norm",
+  letters: "T C", formula: "norm(x) · g + b", parameters, chapter: "norm", says });
 
 const looksUp = (name, title, formula, parameters, says) => ({ name, title,
   letters: "T C", formula, parameters, chapter: "embeddings", says });
@@ -44,12 +44,12 @@ export function walkSteps({ params, cfg }) {
     looksUp("wpe", "position embedding", "wpe[:T]", sizeOf(params.wpe),
       "For each position its row of a second table: where the token stands."),
   ].map((step) => ({ ...step, part: "begin" }));
-  const first = stream("embedding", "x = wte[ids] + wpe[:T]",
+  const first = streamStep("embedding", "x = wte[ids] + wpe[:T]",
     "The sum of the two is the residual stream: a row for each token. From here on " +
     "every part reads it, and adds to it.");
   const own = params.lm_head; // a table of its own to write with, or the one to read
   const end = [
-    norm("ln_f", sizeOf(params.ln_f),
+    normStep("ln_f", sizeOf(params.ln_f),
       "The last norm brings the stream, however long it has become, back to a known " +
       "size."),
     { name: "logits", title: "logits", letters: "T V", chapter: "logits",
@@ -67,7 +67,7 @@ export function walkSteps({ params, cfg }) {
   return [...begin, first, ...blocks, ...end];
 }
 
-function stream(name, formula, says, block = null) {
+function streamStep(name, formula, says, block = null) {
   return { name, title: "residual stream", letters: "T C", formula, parameters: 0,
     chapter: "stream", part: "stream", says, block };
 }
@@ -78,7 +78,7 @@ function blockSteps({ ln_1, attn, ln_2, mlp }, i, { n_embd: C }) {
     letters: "T H D", formula: `ln_1 @ W_${letter} + b_${letter}`, parameters: third,
     chapter: "attention", says });
   const attention = [
-    norm("ln_1", sizeOf(ln_1), "A copy of the stream: each row gets mean 0 and " +
+    normStep("ln_1", sizeOf(ln_1), "A copy of the stream: each row gets mean 0 and " +
       "variance 1, and is scaled and shifted as learned. So attention need not care " +
       "how long the stream has become."),
     projection("q", "queries",
@@ -99,8 +99,8 @@ function blockSteps({ ln_1, attn, ln_2, mlp }, i, { n_embd: C }) {
         "attention adds to the stream." },
   ].map((step) => ({ ...step, part: "attention" }));
   const alone = [
-    norm("ln_2", sizeOf(ln_2), "A copy of the stream again, as attention has left " +
-      "it, with mean 0 and variance 1 in each row."),
+    normStep("ln_2", sizeOf(ln_2), "A copy of the stream again, as attention has " +
+      "left it, with mean 0 and variance 1 in each row."),
     { name: "mlp.hidden", title: "hidden layer", letters: "T 4C",
       formula: "gelu(ln_2 @ W_1 + b_1)", parameters: sizeOf(mlp.c_fc), chapter: "mlp",
       says: "Neurons that look at each token alone. GELU leaves next to nothing of " +
@@ -109,9 +109,9 @@ function blockSteps({ ln_1, attn, ln_2, mlp }, i, { n_embd: C }) {
       parameters: sizeOf(mlp.c_proj), chapter: "mlp",
       says: "What the neurons that fire write. The MLP adds it to the stream." },
   ].map((step) => ({ ...step, part: "mlp" }));
-  const halfway = stream("halfway", "x = x + c_proj",
+  const halfway = streamStep("halfway", "x = x + c_proj",
     "What was there stays, and attention's result is added to it.");
-  const whole = stream("", "x = x + MLP",
+  const whole = streamStep("", "x = x + MLP",
     "What was there stays, and the MLP's result is added to it: the block is done.");
   return [...attention, halfway, ...alone, whole].map((step) => ({ ...step, block: i,
     name: [`h.${i}`, step.name].filter(Boolean).join(".") }));
@@ -148,7 +148,7 @@ export function walkThrough(engine, text) {
 }
 
 // Smallest, largest, mean and deviation of an array's numbers.
-export function summary(array) {
+export function figuresOf(array) {
   let minimum = Infinity, maximum = -Infinity, sum = 0, squares = 0;
   for (const value of array) {
     minimum = Math.min(minimum, value);

@@ -9,8 +9,8 @@ import { sizesOf, WALKED, walkSteps, walkThrough } from "./shape_steps.js";
 import { ShapeWay } from "./shape_way.js";
 import { order } from "./sampling.js";
 
-const PACE = 3000; // milliseconds for a step, to be read
-let panels = 0; // so that each has an id of its own
+const WALK_PACE = 3000; // milliseconds for a step, to be read
+let panelCount = 0; // so that each has an id of its own
 
 export function shapeWalk({ model, el, engine }) {
   const view = new ShapeWalkView(model, engine);
@@ -58,7 +58,7 @@ class ShapeWalkView {
     this.letters = element("ul", { class: "mgw-sw-letters" });
     this.voice = voice();
     const say = (words) => this.voice.say(words);
-    this.panel = new ShapePanel(`mgw-sw-panel-${++panels}`, {
+    this.panel = new ShapePanel(`mgw-sw-panel-${++panelCount}`, {
       walk: () => walk(false), previous: () => this.pass(-1), next: () => this.pass(1),
       close: () => this.shut() }, this.model instanceof State, say);
     this.way = new ShapeWay(this.steps, this.engine.cfg, {
@@ -227,7 +227,7 @@ class ShapeWalkView {
     const next = () => {
       this.go(1);
       const more = this.opened() !== this.steps.at(-1);
-      this.timer = more ? setTimeout(next, PACE) : null;
+      this.timer = more ? setTimeout(next, WALK_PACE) : null;
       this.name();
     };
     next();

@@ -9,7 +9,7 @@ const BRANCHES = {
   attention: ["Attention", "tokens look at each other"],
   mlp: ["MLP", "each token is thought about alone"],
 };
-const KEYS = { ArrowDown: 1, ArrowRight: 1, ArrowUp: -1, ArrowLeft: -1,
+const WAY_KEYS = { ArrowDown: 1, ArrowRight: 1, ArrowUp: -1, ArrowLeft: -1,
   Home: -Infinity, End: Infinity };
 
 export class ShapeWay {
@@ -133,9 +133,9 @@ export class ShapeWay {
   key(event) {
     const boxes = this.mounted();
     const at = boxes.findIndex((box) => box.button === event.target);
-    if (at < 0 || !(event.key in KEYS)) return;
+    if (at < 0 || !(event.key in WAY_KEYS)) return;
     event.preventDefault(); // the page follows the focus
-    const to = Math.max(0, Math.min(boxes.length - 1, at + KEYS[event.key]));
+    const to = Math.max(0, Math.min(boxes.length - 1, at + WAY_KEYS[event.key]));
     boxes[to].button.focus();
   }
 
