@@ -39,15 +39,16 @@ def box(widget, title, nth=0):
     return named.nth(nth)
 
 
+FACTS = """panel => [panel.querySelector("code").textContent, Object.fromEntries(
+  [...panel.querySelectorAll("dl > div")].map((one) =>
+    [...one.children].map((part) => part.textContent))),
+  panel.querySelector(".mgw-sw-says a")?.getAttribute("href") ?? null]"""
+
+
 def facts(widget):
     """What the panel says of the opened step: its name in code, figures by their names,
     and where its chapter is."""
-    return widget.locator(".mgw-sw-panel").evaluate(
-        """panel => [panel.querySelector("code").textContent, Object.fromEntries(
-          [...panel.querySelectorAll("dl > div")].map((one) =>
-            [...one.children].map((part) => part.textContent))),
-          panel.querySelector(".mgw-sw-says a")?.getAttribute("href") ?? null]"""
-    )
+    return widget.locator(".mgw-sw-panel").evaluate(FACTS)
 
 
 def number(words):

@@ -203,9 +203,9 @@ def test_it_fits_and_is_read(watched, address, width, scheme):
     touch = {"has_touch": True, "is_mobile": True} if width == 360 else {}
     alive = opened(watched, address, width=width, scheme=scheme, **touch)
     press(alive, "Unfold all blocks")
-    for title in ("token ids", "attention weights", "hidden layer", "logits"):
+    for title, text in (("attention weights", "Once a girl"), ("hidden layer", LONG)):
         box(alive, title).click()
-        write(alive, LONG if title == "hidden layer" else "Once a girl")
+        write(alive, text)
         assert not too_wide(alive.page)
         check_fit(alive)
         check_contrast(alive)
