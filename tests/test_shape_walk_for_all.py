@@ -76,8 +76,9 @@ def test_the_maps_are_drawn_of_the_numbers(alive):
     assert (height, width) == values.shape
     pixels = [data[i : i + 4] for i in range(0, len(data), 4)]
     for pixel, value in zip(pixels, values.flat, strict=True):
-        if abs(value) > 0.1:  # blue is positive, orange negative
-            assert (pixel[2] > pixel[0]) == (value > 0)
+        if abs(value) > 0.1:
+            red, _, blue, _ = pixel
+            assert blue > red if value > 0 else red > blue
     weights = arrays[OPENED]
     head = box(alive, "attention weights").locator("canvas").nth(2).evaluate(PIXELS)
     for i, weight in enumerate(weights[2].flat):
