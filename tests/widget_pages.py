@@ -2,17 +2,16 @@
 
 PAGES = {
     "index.html": ["SamplingExplorer"],
+    "01-tokenizer.html": ["TokenizerExplorer"],
     "03-attention.html": ["AttentionExplorer"],
     "04-causal-mask.html": ["AttentionExplorer"],
     "05-multi-head.html": ["AttentionExplorer"],
-    "01-tokenizer.html": ["TokenizerExplorer"],
     "06-blocks.html": ["ShapeWalk"],
     "07-generation.html": ["SamplingExplorer"],
     "08-training-loss.html": ["TrainingScrubber"],
     "10-training.html": ["TrainingScrubber", "TrainingScrubber"],
 }
-MODEL = ["AttentionExplorer", "SamplingExplorer"]  # the widgets that ask a model
-MODEL = ["SamplingExplorer", "ShapeWalk"]  # the widgets that ask a model
+MODEL = ["AttentionExplorer", "SamplingExplorer", "ShapeWalk"]  # these ask a model
 WIDGETS = [(page, widget) for page, names in PAGES.items() for widget in names]
 
 

@@ -198,7 +198,8 @@ class AttentionExplorer {
     const name = (i) => (this.names[i] === null ? tokenSign("end of text") :
       element("span", { class: "mgw-word" }, this.names[i]));
     const order = [...weights.keys()].sort((a, b) => weights[b] - weights[a] || a - b);
-    const named = order.filter((i, n) => n < LOOKS_NAMED && (n === 0 || weights[i] >= 0.01));
+    const large = (i, n) => n === 0 || weights[i] >= 0.01;
+    const named = order.slice(0, LOOKS_NAMED).filter(large);
     if (key !== null && !named.includes(key)) named[named.length - 1] = key;
     const parts = named.flatMap((i, n) => {
       const itself = i === query ? "itself" : name(i);

@@ -5,7 +5,7 @@ import { button, count, element, slider } from "./parts.js";
 import { legible } from "./token_chips.js";
 
 const LONGEST_PIECE = 64; // bytes of a piece whose steps are drawn
-const PAIRS_NAMED = 6; // pairs that could be joined, named one by one
+const PAIRS = 6; // pairs that could be joined, named one by one
 
 const plural = (n, word) => `${count(n)} ${word}${n === 1 ? "" : "s"}`;
 
@@ -128,9 +128,9 @@ export class MergeLadder {
         bytes === 1 ? "a single byte has no neighbour to be joined with."
           : rows[step].ids.length === 1 ? "nothing is left to be joined."
             : `none of the ${merges} merges joins two neighbours here.`];
-    const named = found.slice(0, PAIRS_NAMED).flatMap((id, i) => [i ? ", " : "",
+    const named = found.slice(0, PAIRS).flatMap((id, i) => [i ? ", " : "",
       ...this.pair(id), ` (merge ${count(id - 255)})`]);
-    const more = found.length > PAIRS_NAMED ? `, and ${found.length - PAIRS_NAMED} more` : "";
+    const more = found.length > PAIRS ? `, and ${found.length - PAIRS} more` : "";
     if (found.length === 1)
       return ["One pair of neighbours here was learnt, and is joined next: ", ...named,
         "."];

@@ -5,17 +5,17 @@ import { attentionExplorer } from "./attention_explorer.js";
 import { load } from "./engine.js";
 import { State } from "./parts.js";
 import { samplingExplorer } from "./sampling_explorer.js";
+import { shapeWalk } from "./shape_walk.js";
 import { tokenizerExplorer } from "./tokenizer_explorer.js";
 import { trainingScrubber } from "./training_scrubber.js";
 
 export const WIDGETS = {
   AttentionExplorer: attentionExplorer,
   SamplingExplorer: samplingExplorer,
+  ShapeWalk: shapeWalk,
   TokenizerExplorer: tokenizerExplorer,
   TrainingScrubber: trainingScrubber,
 };
-import { shapeWalk } from "./shape_walk.js";
-export const WIDGETS = { SamplingExplorer: samplingExplorer, ShapeWalk: shapeWalk };
 
 const loaded = {}; // engines by the name of their model
 
