@@ -51,7 +51,8 @@ def logits(text):
 
 
 def shown(explorer):
-    """The rows: what stands in each, from left to right."""
+    """The rows, once the text is read: what stands in each, from left to right."""
+    explorer.locator(".mgw-bars[aria-busy=false]").wait_for()
     rows = explorer.locator(".mgw-bars li").all()
     return [
         tuple(row.locator(".mgw-token, .mgw-share").all_inner_texts()) for row in rows

@@ -50,6 +50,8 @@ export class Engine {
   }
 }
 
+const PIECE = 8; // tokens that are read at a time: on a slow phone they take 10 ms
+
 // A text that grows. Nothing is computed before it is asked for; a call of `logits`,
 // `chances` or `step` reads one token (of a prompt, and when the window slides, n_ctx).
 export class Session {
@@ -60,13 +62,23 @@ export class Session {
     this.known = null; // the logits after `ids`, once asked for
   }
 
+  // Read on for about `ms` milliseconds: whether all is read. Who calls it again and
+  // again lets a page answer in between; `logits` then have nothing left to read.
+  read(ms) {
+    const { params, cfg } = this.engine, end = performance.now() + ms;
+    this.caches ??= newCaches(cfg);
+    while (!this.known) {
+      const left = this.ids.slice(-cfg.n_ctx).slice(this.caches[0].length);
+      const piece = left.slice(0, PIECE), settings = { caches: this.caches, last: true };
+      const logits = gpt(params, piece, cfg, settings);
+      if (piece.length === left.length) this.known = logits;
+      else if (performance.now() >= end) return false;
+    }
+    return true;
+  }
+
   logits() { // (V): for the token that follows
-    if (this.known) return this.known;
-    const { params, cfg } = this.engine;
-    if (!this.caches || this.ids.length > cfg.n_ctx) // the window slides: all anew
-      this.caches = newCaches(cfg);
-    const fed = this.ids.slice(-cfg.n_ctx).slice(this.caches[0].length);
-    this.known = gpt(params, fed, cfg, { caches: this.caches, last: true });
+    this.read(Infinity);
     return this.known;
   }
 
@@ -92,5 +104,6 @@ export class Session {
   append(id) { // a token of one's own choice
     this.ids.push(...this.engine.check([id]));
     this.known = null;
+    if (this.ids.length > this.engine.cfg.n_ctx) this.caches = null; // it slides
   }
 }

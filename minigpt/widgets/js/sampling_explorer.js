@@ -3,11 +3,13 @@
 import { underKernel } from "./kernel.js";
 import { button, count, cut, element, slider, stillness, textField, voice }
   from "./parts.js";
+import { seedField } from "./seed_field.js";
 import { Story } from "./story.js";
 import { openness, TokenBars } from "./token_bars.js";
 
 const HOT = { min: 0, max: 3, step: 0.05 };
 const PAUSE = 35; // milliseconds from token to token, to be read along
+const SLICE = 20; // milliseconds of reading between two paints, where a device is slow
 const SAVED = 8; // tokens after which Python is told, while the model writes
 
 export function samplingExplorer({ model, el, engine }) {
@@ -20,7 +22,8 @@ export const samplingExplorerModule = underKernel(samplingExplorer);
 
 class SamplingExplorer {
   constructor(model, engine) {
-    Object.assign(this, { model, engine, timer: null, written: null, note: "" });
+    const nothing = { timer: null, reading: null, written: null, note: "" };
+    Object.assign(this, { model, engine, ...nothing });
     const V = engine.cfg.vocab_size;
     this.all = Math.min(V, Math.max(50, model.get("top_k") ?? 1) + 1); // the right end
     this.build();
@@ -40,6 +43,7 @@ class SamplingExplorer {
 
   close() {
     this.stop();
+    clearTimeout(this.reading);
     for (const [name, listen] of Object.entries(this.listeners))
       this.model.off(`change:${name}`, listen);
   }
@@ -53,8 +57,7 @@ class SamplingExplorer {
     const V = this.engine.cfg.vocab_size;
     const set = (name) => (value) => this.set(name, value);
     this.field = textField("Your text", (text, note) => this.type(text, note));
-    this.seed = element("input", { type: "number", min: 0, max: 2 ** 31 - 1,
-      inputmode: "numeric", onchange: () => this.reseed() });
+    this.seed = seedField(set("seed"), (words) => this.say(words));
     this.sliders = {
       temperature: slider("temperature", HOT, set("temperature")),
       top_k: slider("top-k", { min: 1, max: this.all, step: 1 }, (k) =>
@@ -78,7 +81,7 @@ class SamplingExplorer {
         button("One token", () => this.single()),
         button("Write another", () => this.another()),
         button("Reset", () => this.begin()),
-        element("label", { class: "mgw-seed" }, "seed", this.seed)),
+        this.seed.root),
       this.message,
       element("div", { class: "mgw-columns" },
         element("div", {}, element("p", { class: "mgw-name" }, "The next token"),
@@ -95,7 +98,7 @@ class SamplingExplorer {
     const [kept, note] = cut(text); // as Python may have set it
     if (note) return this.type(kept, note);
     this.field.show(text);
-    this.seed.value = this.model.get("seed");
+    this.seed.show(this.model.get("seed"));
     const all = [...tok.first(text), ...ids];
     this.session = all.length ? this.engine.start(all, this.model.get("seed")) : null;
     this.keep(ids);
@@ -113,14 +116,6 @@ class SamplingExplorer {
     if (!note) return;
     this.note = `${note} The model sees ${this.engine.cfg.n_ctx} tokens at most.`;
     this.draw();
-  }
-
-  reseed() {
-    const seed = Number(this.seed.value || NaN);
-    const fits = Number.isInteger(seed) && seed >= 0 && seed < 2 ** 31;
-    if (fits) return this.set("seed", seed);
-    this.seed.value = this.model.get("seed");
-    this.say("A seed is a whole number from 0 to 2,147,483,647: the old one stays.");
   }
 
   settings() {
@@ -145,6 +140,8 @@ class SamplingExplorer {
     this.note = "";
     let left = this.model.get("max_new_tokens");
     const next = () => {
+      if (this.reading || !this.session.read(SLICE)) // the page answers in between
+        return (this.timer = setTimeout(next));
       const ended = !this.write() || --left <= 0;
       if (ended) return this.finish(left > 0 ? "" : "limit");
       this.timer = setTimeout(next, stillness() ? 0 : PAUSE);
@@ -206,22 +203,31 @@ class SamplingExplorer {
     sliders.top_k.show(top_k ?? this.all, ranked);
     sliders.top_p.show(top_p ?? 1, top_p === null ? "1.00, all" : top_p.toFixed(2));
     this.story.show(this.model.get("text"), this.written ?? [], this.timer !== null);
+    this.look();
+  }
+
+  // What the model says of the text; on a slow device after some slices of reading.
+  look() {
+    clearTimeout(this.reading);
+    const read = !this.session || this.session.read(SLICE);
+    this.bars.root.setAttribute("aria-busy", !read);
+    this.reading = read ? null : setTimeout(() => this.look());
+    if (!read) return;
     if (!this.session) {
       this.bars.clear();
       return this.say("The text is empty: write a word.");
     }
     let found;
     try {
-      found = this.session.chances({ temperature, top_k, top_p });
+      found = this.session.chances(this.settings());
     } catch (error) {
       return this.say(error.message);
     }
     this.bars.show(found, this.model.get("rows"));
     this.say(this.note || this.remark());
     this.entropy.textContent = openness(found);
-    const told = `${this.message.textContent} ${this.story.spoken} ` +
-      this.entropy.textContent;
-    if (!this.timer) this.voice.say(told);
+    const told = [this.message.textContent, this.story.spoken, openness(found)];
+    if (!this.timer) this.voice.say(told.join(" "));
   }
 
   remark() { // what a reader may stumble over
