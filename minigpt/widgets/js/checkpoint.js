@@ -11,13 +11,21 @@ export function readTensors(bytes) {
     if (name === "__metadata__") continue;
     if (dtype !== "F16" && dtype !== "F32")
       throw new TypeError(`${name} is of type ${dtype}, and F16 and F32 are read here`);
-    const [from, to] = data_offsets, size = dtype === "F16" ? 2 : 4;
-    const data = new Float32Array((to - from) / size);
-    for (let i = 0, at = start + from; i < data.length; i++, at += size)
-      data[i] = size === 4 ? view.getFloat32(at, true) : half(view.getUint16(at, true));
+    const [from, to] = data_offsets; // a copy, so that it begins where numbers may
+    const { buffer } = bytes.slice(start + from, start + to);
+    const data = dtype === "F32" ? new Float32Array(buffer) : halves(buffer);
     place(params, name.split("."), { data, shape });
   }
   return params;
+}
+
+let table = null; // of each of 65,536 halves its number: faster than asking `half`
+
+function halves(buffer) {
+  const words = new Uint16Array(buffer), data = new Float32Array(words.length);
+  table ??= Float32Array.from({ length: 65536 }, (_, bits) => half(bits));
+  for (let i = 0; i < data.length; i++) data[i] = table[words[i]];
+  return data;
 }
 
 // The number that 16 bits stand for: a sign, five bits of exponent, ten of fraction.

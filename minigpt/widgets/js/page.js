@@ -25,11 +25,14 @@ function engineOf(name) {
   return (loaded[name] ??= load(packed));
 }
 
-export function mount(el) {
+export const pause = () => new Promise((go) => setTimeout(go));
+
+export async function mount(el) {
   const { widget, model: name, state } = el.dataset;
   const picture = [...el.childNodes];
   try {
     const engine = name ? engineOf(name) : null; // some widgets need no model
+    await pause(); // the page answers in between
     WIDGETS[widget]({ model: new State(JSON.parse(state)), el, engine });
     el.dataset.alive = "";
   } catch (error) {
@@ -40,7 +43,11 @@ export function mount(el) {
   }
 }
 
-// The script is deferred: the page has been read. What follows waits until it is seen.
-setTimeout(() => {
-  document.querySelectorAll(".minigpt-widget[data-model]").forEach(mount);
-});
+// The script is deferred: the page has been read. What follows waits until it is seen,
+// and comes one by one.
+(async () => {
+  for (const el of document.querySelectorAll(".minigpt-widget[data-model]")) {
+    await pause();
+    await mount(el);
+  }
+})();
