@@ -20,7 +20,7 @@ from minigpt.plots.order import chapter_map
 from minigpt.plots.picture import Picture, row
 from minigpt.plots.pieces import shapes, tokens
 from minigpt.plots.scene import piece
-from minigpt.plots.source import show_source
+from minigpt.plots.source import show_script, show_source
 
 __all__ = [
     "Picture",
@@ -36,6 +36,7 @@ __all__ = [
     "scatter",
     "shapes",
     "show",
+    "show_script",
     "show_source",
     "style",
     "tokens",
