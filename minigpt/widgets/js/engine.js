@@ -69,8 +69,8 @@ export class Session {
     this.caches ??= newCaches(cfg);
     while (!this.known) {
       const left = this.ids.slice(-cfg.n_ctx).slice(this.caches[0].length);
-      const piece = left.slice(0, PIECE), settings = { caches: this.caches, last: true };
-      const logits = gpt(params, piece, cfg, settings);
+      const piece = left.slice(0, PIECE), { caches } = this;
+      const logits = gpt(params, piece, cfg, { caches, last: true });
       if (piece.length === left.length) this.known = logits;
       else if (performance.now() >= end) return false;
     }
