@@ -44,7 +44,7 @@ def test_the_parts_of_a_script():
         "one": "// One line.\nexport function one(x) {\n  return [\n    x,\n\n  ];\n}",
         "two": "const two = 2; // two",
         "three": "let three = {\n  a: 1,\n};",
-        "Four": "// A class.\n// With methods.\nclass Four {\n  // Comment.\n  go() {}\n}",
+        "Four": SCRIPT.partition("};\n\n")[2].partition("\n\n(async")[0],
     }
 
 

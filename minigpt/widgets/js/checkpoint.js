@@ -19,12 +19,12 @@ export function readTensors(bytes) {
   return params;
 }
 
-let table = null; // of each of 65,536 halves its number: faster than asking `half`
+let HALVES = null; // the number of each of 65,536 halves, asked for once
 
 function halves(buffer) {
   const words = new Uint16Array(buffer), data = new Float32Array(words.length);
-  table ??= Float32Array.from({ length: 65536 }, (_, bits) => half(bits));
-  for (let i = 0; i < data.length; i++) data[i] = table[words[i]];
+  HALVES ??= Float32Array.from({ length: 65536 }, (_, bits) => half(bits));
+  for (let i = 0; i < data.length; i++) data[i] = HALVES[words[i]];
   return data;
 }
 

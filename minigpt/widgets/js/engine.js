@@ -50,7 +50,7 @@ export class Engine {
   }
 }
 
-const PIECE = 8; // tokens that are read at a time: on a slow phone they take 10 ms
+const READ_AT_ONCE = 8; // tokens that are read at a time: on a slow phone they take 10 ms
 
 // A text that grows. Nothing is computed before it is asked for; a call of `logits`,
 // `chances` or `step` reads one token (of a prompt, and when the window slides, n_ctx).
@@ -69,7 +69,7 @@ export class Session {
     this.caches ??= newCaches(cfg);
     while (!this.known) {
       const left = this.ids.slice(-cfg.n_ctx).slice(this.caches[0].length);
-      const piece = left.slice(0, PIECE), { caches } = this;
+      const piece = left.slice(0, READ_AT_ONCE), { caches } = this;
       const logits = gpt(params, piece, cfg, { caches, last: true });
       if (piece.length === left.length) this.known = logits;
       else if (performance.now() >= end) return false;

@@ -25,14 +25,14 @@ function engineOf(name) {
   return (loaded[name] ??= load(packed));
 }
 
-export const pause = () => new Promise((go) => setTimeout(go));
+export const nextTask = () => new Promise((go) => setTimeout(go));
 
 export async function mount(el) {
   const { widget, model: name, state } = el.dataset;
   const picture = [...el.childNodes];
   try {
     const engine = name ? engineOf(name) : null; // some widgets need no model
-    await pause(); // the page answers in between
+    await nextTask(); // the page answers in between
     WIDGETS[widget]({ model: new State(JSON.parse(state)), el, engine });
     el.dataset.alive = "";
   } catch (error) {
@@ -47,7 +47,7 @@ export async function mount(el) {
 // and comes one by one.
 (async () => {
   for (const el of document.querySelectorAll(".minigpt-widget[data-model]")) {
-    await pause();
+    await nextTask();
     await mount(el);
   }
 })();

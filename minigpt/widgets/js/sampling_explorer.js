@@ -9,7 +9,7 @@ import { openness, TokenBars } from "./token_bars.js";
 
 const HOT = { min: 0, max: 3, step: 0.05 };
 const PAUSE = 35; // milliseconds from token to token, to be read along
-const SLICE = 20; // milliseconds of reading between two paints, where a device is slow
+const READING = 20; // milliseconds of reading between two paints, where a device is slow
 const SAVED = 8; // tokens after which Python is told, while the model writes
 
 export function samplingExplorer({ model, el, engine }) {
@@ -140,7 +140,7 @@ class SamplingExplorer {
     this.note = "";
     let left = this.model.get("max_new_tokens");
     const next = () => {
-      if (this.reading || !this.session.read(SLICE)) // the page answers in between
+      if (this.reading || !this.session.read(READING)) // the page answers in between
         return (this.timer = setTimeout(next));
       const ended = !this.write() || --left <= 0;
       if (ended) return this.finish(left > 0 ? "" : "limit");
@@ -209,7 +209,7 @@ class SamplingExplorer {
   // What the model says of the text; on a slow device after some slices of reading.
   look() {
     clearTimeout(this.reading);
-    const read = !this.session || this.session.read(SLICE);
+    const read = !this.session || this.session.read(READING);
     this.bars.root.setAttribute("aria-busy", !read);
     this.reading = read ? null : setTimeout(() => this.look());
     if (!read) return;
