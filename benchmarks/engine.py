@@ -3,9 +3,9 @@
     python benchmarks/engine.py [--rounds 5]
 
 Milliseconds for a token of the shipped model: with the cache, and once its window
-slides and all 96 positions are read anew for each. Then what a page pays once, to unpack
-the weights; and the longest time in which a page does not answer while it reads a window
-in slices, as its widgets do. Chromium also six times slowed down, as a phone is.
+slides and all 96 positions are read anew for each. Then what a page pays once, to
+unpack the weights; and the longest time in which a page does not answer while it reads
+a window in slices, as its widgets do. Chromium also six times slowed down, as a phone.
 """
 
 import contextlib

@@ -50,7 +50,7 @@ export class Engine {
   }
 }
 
-const READ_AT_ONCE = 8; // tokens that are read at a time: on a slow phone they take 10 ms
+const READ_AT_ONCE = 8; // tokens: on a slow phone they take 10 ms
 
 // A text that grows. Nothing is computed before it is asked for; a call of `logits`,
 // `chances` or `step` reads one token (of a prompt, and when the window slides, n_ctx).

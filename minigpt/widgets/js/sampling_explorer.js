@@ -9,7 +9,7 @@ import { openness, TokenBars } from "./token_bars.js";
 
 const HOT = { min: 0, max: 3, step: 0.05 };
 const PAUSE = 35; // milliseconds from token to token, to be read along
-const READING = 20; // milliseconds of reading between two paints, where a device is slow
+const READING = 20; // milliseconds between two paints, where a device is slow
 const SAVED = 8; // tokens after which Python is told, while the model writes
 
 export function samplingExplorer({ model, el, engine }) {
