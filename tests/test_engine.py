@@ -141,6 +141,49 @@ def test_a_token_of_ones_own_choice(call):
     close(ours["entropy"], -(p[p > 0] * np.log(p[p > 0])).sum())
 
 
+IN_PIECES = """({ name, ids }) => {
+  const model = minigpt.load(minigpt.models[name]);
+  const slices = (text) => {
+    let count = 1;
+    while (!text.read(-1)) count++; // the time is over before it begins
+    return count;
+  };
+  const seen = { counts: [], logits: [], window: [] };
+  const text = model.start(ids);
+  for (const id of [null, 1, 2, 3]) {
+    if (id !== null) text.append(id);
+    seen.counts.push(slices(text), slices(text));
+    seen.logits.push([...text.logits()]);
+    const window = text.ids.slice(-model.cfg.n_ctx);
+    seen.window.push([...minigpt.gpt(model.params, window, model.cfg, { last: true })]);
+  }
+  const half = model.start(ids);
+  half.read(-1);
+  half.append(5); // before all is read
+  seen.half = [...half.logits()];
+  seen.whole = [...model.start([...ids, 5]).logits()];
+  return seen;
+}"""
+
+
+@pytest.mark.parametrize(
+    ("name", "length", "counts"),
+    [
+        ("tales", 94, [12, 1, 1, 1, 1, 1, 12, 1]),  # of 96 positions: then it slides
+        ("tales", 200, [12, 1, 12, 1, 12, 1, 12, 1]),
+        ("tales", 8, [1, 1, 1, 1, 1, 1, 1, 1]),
+        ("small", 10, [2, 1, 1, 1, 1, 1, 2, 1]),
+    ],
+)
+def test_reading_in_pieces_is_exact(call, name, length, counts):
+    """To the last bit: a row of a product does not depend on the rows beside it."""
+    ids = prompts(model(name)[1], 2, length)[1]
+    seen = call(IN_PIECES, {"name": name, "ids": ids})
+    assert seen["counts"] == counts
+    assert seen["logits"] == seen["window"]
+    assert seen["half"] == seen["whole"]
+
+
 LOOK = """({ name, ids }) => {
   const model = minigpt.load(minigpt.models[name]);
   const weights = model.attention(ids).map((array) => [...array]);
