@@ -1,6 +1,8 @@
 """The book in Chromium, over http and from disk: no request to another host, no error
-in the console, nothing wider than the screen. Pictures: book/_build/screenshots."""
+in the console, nothing wider than the screen or the paper. Pictures of all pages:
+book/_build/screenshots."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -15,7 +17,7 @@ def names(site: Path) -> list[str]:
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize("width", [1280, 360])
 @pytest.mark.parametrize("transport", ["http", "file"])
 def test_pages_load_alone_and_fit(watched, site, address, transport, width, scheme):
     page = watched(width, scheme)
@@ -34,13 +36,62 @@ def test_pages_load_alone_and_fit(watched, site, address, transport, width, sche
         assert not too_wide(page), f"{name}, all unfolded, is wider than {width} pixels"
 
 
+SEARCHES = {
+    "softmax": ("03-attention.html", "softmax"),
+    "causal mask": ("04-causal-mask.html", "mask"),
+    "perplexity": ("08-training-loss.html", "perplexity"),
+}
+
+
 @pytest.mark.parametrize("transport", ["http", "file"])
-def test_search_finds_a_word(watched, address, transport):
+def test_search_finds_words_and_quotes_them(watched, address, transport):
     page = watched()
-    page.goto(address[transport] + "search.html?q=softmax")
-    results = page.locator("#search-results li")
-    results.first.wait_for()
-    assert results.count() >= 1
+    for words, (chapter, quoted) in SEARCHES.items():
+        page.goto(f"{address[transport]}search.html?q={words}")
+        found = page.locator(f'#search-results li:has(a[href^="{chapter}"])')
+        found.locator(".context").first.wait_for()
+        quotes = found.locator(".context").all_inner_texts()
+        assert any(quoted in quote.lower() for quote in quotes), quotes
+        assert not any("\n" in quote or "\\" in quote for quote in quotes), quotes
+
+
+def test_figures_and_widgets_are_not_in_the_index(site):
+    text = (site / "searchindex.js").read_text("utf8").strip()
+    index = json.loads(text.removeprefix("Search.setIndex(").removesuffix(")"))
+    terms = {term for term, pages in index["terms"].items() if pages != []}
+    assert "softmax" in terms
+    labels = "learningnormnormmlpunembedding"  # of the map, without what parts them
+    assert not [term for term in terms if labels in term]
+
+
+PAPER = 680  # the pixels that margins of 15 mm leave of A4's width
+ASIDE = (
+    ".bd-header, .bd-sidebar-primary, .bd-sidebar-secondary, .bd-header-article, "
+    ".prev-next-footer, .bd-footer-content, .headerlink, .copybtn, #pst-back-to-top"
+)
+SHOWN = """aside => [...document.querySelectorAll(aside)]
+  .filter((part) => part.checkVisibility()).map((part) => part.className)"""
+CUT = """() => [...document.querySelectorAll(".bd-article *")].filter((part) =>
+  part.getBoundingClientRect().right > innerWidth + 1 && part.checkVisibility())
+  .map((part) => `${part.className}: ${part.textContent}`.slice(0, 80))"""
+
+
+def test_paper_has_the_text_alone_in_black_on_white(watched, site, address):
+    page = watched(PAPER, "dark")
+    for name in names(site):
+        page.emulate_media(media="screen", color_scheme="dark")
+        page.goto(address["file"] + name)
+        page.evaluate("document.fonts.ready")
+        page.emulate_media(media="print")
+        page.wait_for_function("document.documentElement.dataset.theme === 'light'")
+        shown = page.evaluate(SHOWN, ASIDE)
+        assert not shown, f"{name} prints {shown}"
+        assert page.locator("h1:visible").count() <= 1
+        assert not too_wide(page), f"{name} is wider than the paper"
+        cut = page.evaluate(CUT)
+        assert not cut, f"{name}: not all on the paper: {cut}"
+    page.emulate_media(media="screen")
+    page.wait_for_function("document.documentElement.dataset.theme === 'dark'")
 
 
 def test_the_mathematical_font_is_used(watched, address):
