@@ -31,11 +31,11 @@ def hide_from_index(app: Sphinx, doctree: nodes.document, page: str) -> None:
         return
     for node in list(doctree.findall(nodes.raw)):
         if node.astext().startswith(DRAWN):
-            node.replace_self(drawing(html=node.astext()))
+            node.replace_self(drawing(html=node.astext(), classes=node["classes"]))
 
 
 def visit_drawing(self: HTML5Translator, node: drawing) -> None:
-    self.body.append(node["html"])
+    self.body += [self.starttag(node, "div", ""), node["html"], "</div>\n"]
     raise nodes.SkipNode
 
 
