@@ -51,7 +51,7 @@ def check(watched, address, names, width, scheme):
     page = watched(width, scheme, reduced_motion="reduce")
     found = {}
     for name in names:
-        unfolded(page, address["file"] + name)
+        unfolded(page, address["http"] + name)
         found[name] = page.evaluate(CHECK, CASES[width, scheme])
     assert not {name: bad for name, bad in found.items() if bad}
 
@@ -80,7 +80,7 @@ MISTAKES = {
 
 def test_mistakes_are_found(watched, address):
     page = watched(1280, "light", reduced_motion="reduce")
-    unfolded(page, address["file"] + "genindex.html")
+    unfolded(page, address["http"] + "genindex.html")
     for html in MISTAKES.values():
         page.evaluate(
             "html => document.querySelector('article, main')"
