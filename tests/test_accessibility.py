@@ -23,7 +23,7 @@ UNFOLDED = """async () => {
     .filter(({ timeline }) => timeline === document.timeline);
   await Promise.allSettled(passing.map(({ finished }) => finished));
 }"""
-# Style sheets that axe-core fetches itself serve a rule that it leaves out unless asked.
+# axe-core fetches style sheets for one rule alone, which it leaves out unless asked.
 CHECK = """async (rules) => {
   const settings = { resultTypes: ["violations"], preload: false, ...rules };
   const { violations } = await axe.run(settings);
