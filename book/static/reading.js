@@ -4,13 +4,14 @@
 const SCROLLERS = "pre, .math-line, .cell_output > .output, .pst-scrollable-table-container";
 
 function watchScrollers() {
-  const parts = [...document.querySelectorAll(SCROLLERS)];
-  const look = (part) => {
-    part.tabIndex = part.scrollWidth > part.clientWidth ? 0 : -1;
-  };
-  const watch = new ResizeObserver((entries) => entries.forEach((e) => look(e.target)));
-  for (const part of parts) watch.observe(part);
-  document.fonts.addEventListener("loadingdone", () => parts.forEach(look));
+  const watch = new ResizeObserver((entries) => {
+    for (const { target } of entries) {
+      const part = target.closest(SCROLLERS);
+      part.tabIndex = part.scrollWidth > part.clientWidth ? 0 : -1;
+    }
+  });
+  for (const part of document.querySelectorAll(`${SCROLLERS}, .math-line > math`))
+    watch.observe(part); // an equation grows when its font has come
 }
 
 function printOnWhite() {
