@@ -11,6 +11,7 @@ UV ?= $(shell command -v uv 2>/dev/null)
 BIN := .venv/bin
 READY := .venv/.ready
 BUILD := book/_build
+SHARED := -n auto --maxprocesses 4 --dist loadfile  # the tests, among processors
 
 # A virtual environment knows the folder that it was made in: after a move, make anew.
 ifneq ($(wildcard $(READY)),)
@@ -33,10 +34,10 @@ book: $(READY) ## Build the book and say which page to open
 	@echo "The book is built. Open  file://$(CURDIR)/$(BUILD)/html/index.html"
 
 test: $(READY) ## Run the tests and every notebook, comparing outputs
-	$(BIN)/python -m pytest --nbval
+	$(BIN)/python -m pytest --nbval $(SHARED)
 
 test-all: $(READY) ## The same with the slow tests
-	$(BIN)/python -m pytest --nbval -m ""
+	$(BIN)/python -m pytest --nbval $(SHARED) -m ""
 
 notebooks: $(READY) ## Execute changed chapters, store outputs (CHAPTER=03, FORCE=1)
 	$(BIN)/python book/tools/notebooks.py $(CHAPTER) $(if $(FORCE),--force)

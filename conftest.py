@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 ROOT = Path(__file__).parent
 for library in ("OPENBLAS", "OMP", "MKL", "VECLIB_MAXIMUM", "NUMEXPR"):
@@ -21,8 +22,21 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.fixture(scope="session")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of the book's pages, built from nothing with warnings as errors."""
-    folder = tmp_path_factory.mktemp("site")
+    """The folder of the book's pages, built from nothing with warnings as errors; once,
+    for all processes among which pytest-xdist shares the tests."""
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent
+    pages = folder / "site" / "_build" / "html"
+    with FileLock(folder / "site.lock"):
+        if not (pages / "index.html").exists():
+            build(folder / "site")
+    return pages
+
+
+def build(folder: Path) -> None:
+    """Write the book's pages into a folder, as "make book" does into its own."""
+    folder.mkdir()
     command = [sys.executable, "-c", "from jupyter_book.cli.main import main; main()"]
     options = ["-W", "-n", "--keep-going", "--path-output", str(folder)]
     built = subprocess.run(
@@ -30,7 +44,6 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=600,
     )
     assert built.returncode == 0, built.stdout + built.stderr
-    return folder / "_build" / "html"
