@@ -5,12 +5,16 @@ import subprocess
 import sys
 from pathlib import Path
 
+import hypothesis
 import pytest
 from filelock import FileLock
 
 ROOT = Path(__file__).parent
 for library in ("OPENBLAS", "OMP", "MKL", "VECLIB_MAXIMUM", "NUMEXPR"):
     os.environ[f"{library}_NUM_THREADS"] = "1"  # kernels inherit it: the same bits
+
+hypothesis.settings.register_profile("book", deadline=None)  # others use the machine
+hypothesis.settings.load_profile("book")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -36,7 +40,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def build(folder: Path) -> None:
     """Write the book's pages into a folder, as "make book" does into its own."""
-    folder.mkdir()
+    folder.mkdir(exist_ok=True)
     command = [sys.executable, "-c", "from jupyter_book.cli.main import main; main()"]
     options = ["-W", "-n", "--keep-going", "--path-output", str(folder)]
     built = subprocess.run(

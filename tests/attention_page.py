@@ -16,7 +16,7 @@ MODEL = mg.load("tales")
 def opened(watched, address, name=TALE, **options):
     """A page's explorer, when it shows how a token looks."""
     _, widget = widget_pages.opened(watched, address, name, WIDGET, **options)
-    widget.locator(".mgw-chip[aria-label]").first.wait_for()
+    widget.locator(".mgw-looker[aria-label]").first.wait_for()
     return widget
 
 
@@ -40,7 +40,7 @@ def write(explorer, text):
 
 def labels(explorer):
     """What each token is called, and what it gets."""
-    return explorer.locator(".mgw-chip").evaluate_all(
+    return explorer.locator(".mgw-looker").evaluate_all(
         "all => all.map((one) => one.ariaLabel)"
     )
 

@@ -47,7 +47,7 @@ def test_every_weight_is_that_of_numpy(watched, address, name):
     text = text_of(explorer)
     for layer, head, query in [(0, 1, -1), (1, 0, -1), (0, 6, 12), (1, 7, 0)]:
         choose(explorer, layer, head)
-        explorer.locator(".mgw-chip").nth(query).click()
+        explorer.locator(".mgw-looker").nth(query).click()
         assert labels(explorer) == expected(text, layer, head, query)
 
 
@@ -79,7 +79,7 @@ def test_a_short_text_shows_every_number(short):
     for layer, head in [(0, 1), (1, 4)]:
         choose(short, layer, head)
         T = weights.shape[-1]
-        numbers = short.locator(".mgw-cells > *").all_inner_texts()
+        numbers = short.locator(".mgw-weights > *").all_inner_texts()
         rows = np.array(numbers).reshape(T, T)
         below = np.tri(T, dtype=bool)
         assert set(rows[~below]) == {""}  # the mask: nothing stands there
@@ -90,7 +90,7 @@ def test_a_short_text_shows_every_number(short):
 def test_no_row_changes_when_a_word_is_added(short):
     text, message = text_of(short), short.locator(".mgw-message")
     assert message.inner_text() == ""
-    short.locator(".mgw-chip").nth(4).click()
+    short.locator(".mgw-looker").nth(4).click()
     before = labels(short)
     write(short, f"{text} had")
     assert labels(short) == [*before, "␣had: is hidden"]
@@ -122,7 +122,7 @@ def test_tokens_are_chosen_by_keyboard(explorer):
     page, text = explorer.page, text_of(explorer)
     page.evaluate("document.documentElement.style.scrollBehavior = 'auto'")
     explorer.locator(".mgw-look").scroll_into_view_if_needed()
-    explorer.locator(".mgw-chip").nth(40).focus()
+    explorer.locator(".mgw-looker").nth(40).focus()
     scrolled = page.evaluate("scrollY")
     for key, query in {
         "Home": 0,
@@ -132,7 +132,7 @@ def test_tokens_are_chosen_by_keyboard(explorer):
     }.items():
         page.keyboard.press(key)
         if query is None:  # in the line below, and just as far to the right
-            query = pressed(explorer, ".mgw-chip").evaluate(
+            query = pressed(explorer, ".mgw-looker").evaluate(
                 "one => [...one.parentElement.children].indexOf(one)"
             )
             assert 5 < query < 30
@@ -142,10 +142,10 @@ def test_tokens_are_chosen_by_keyboard(explorer):
 
 def test_a_mouse_previews_and_leaves(explorer):
     text, before = text_of(explorer), labels(explorer)
-    explorer.locator(".mgw-chip").nth(25).hover()
+    explorer.locator(".mgw-looker").nth(25).hover()
     assert labels(explorer) == expected(text, 0, 1, 25)
     assert "␣called looks 1.00 at ␣fox" in sentence(explorer)
-    assert pressed(explorer, ".mgw-chip").inner_text() == "?"  # still the chosen one
+    assert pressed(explorer, ".mgw-looker").inner_text() == "?"  # still the chosen one
     explorer.get_by_role("textbox").hover()
     assert labels(explorer) == before
 
@@ -156,14 +156,14 @@ def test_the_map_and_the_arcs_are_linked(explorer):
     at = {"x": 24.5 * cell, "y": 30.5 * cell}  # row 30, column 24
     square.hover(position=at)
     assert labels(explorer) == expected(text, 0, 1, 30)
-    assert explorer.locator(".mgw-chip.mgw-pointed .mgw-piece").inner_text() == "␣fox"
+    assert explorer.locator(".mgw-looker.mgw-pointed .mgw-piece").inner_text() == "␣fox"
     assert explorer.locator(".mgw-arc.mgw-pointed").count() == 1
     assert f"{look(text)[1][0, 1, 30, 24]:.2f} at ␣fox" in sentence(explorer)
     assert explorer.locator(".mgw-down .mgw-asks").inner_text() == "␣him"
     assert explorer.locator(".mgw-across span").inner_text() == "␣fox"
     square.click(position=at)
     explorer.get_by_role("textbox").hover()
-    assert pressed(explorer, ".mgw-chip").get_attribute("aria-label").startswith("␣him")
+    assert pressed(explorer, ".mgw-looker").get_attribute("aria-label").startswith("␣him")
 
 
 def test_arcs_are_as_thick_as_weights(explorer):

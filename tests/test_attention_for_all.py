@@ -59,7 +59,7 @@ def test_of_a_long_text_the_end_is_kept_with_a_sentence(explorer):
     said = explorer.locator(".mgw-message").inner_text()
     assert "The text had 100,000 characters. Its last 5,000 are kept." in said
     assert f"the last 96 are shown, {lost:,} before them are left out." in said
-    assert pressed(explorer, ".mgw-chip").evaluate(
+    assert pressed(explorer, ".mgw-looker").evaluate(
         """chip => { const strip = chip.closest(".mgw-strip");
         const [a, b] = [chip, strip].map((e) => e.getBoundingClientRect());
         return strip.scrollTop > 0 && a.top >= b.top && a.bottom <= b.bottom; }"""
@@ -103,7 +103,7 @@ def test_what_changed_is_said(explorer):
     choose(explorer, 1, 5)
     explorer.page.mouse.move(2, 2)  # what scrolls below it would be previewed
     said(f"Layer 1, head 5. {sentence(explorer)} ")
-    explorer.locator(".mgw-chip").nth(4).press("ArrowLeft")
+    explorer.locator(".mgw-looker").nth(4).press("ArrowLeft")
     assert sentence(explorer).startswith("␣girl looks")
     said(f"Layer 1, head 5. {sentence(explorer)} ")
 
@@ -111,7 +111,7 @@ def test_what_changed_is_said(explorer):
 def test_a_new_theme_loses_nothing(explorer):
     page = explorer.page
     choose(explorer, 0, 6)
-    explorer.locator(".mgw-chip").nth(12).click()
+    explorer.locator(".mgw-looker").nth(12).click()
     explorer.get_by_role("textbox").fill(
         "Once a girl called Mia had a red kite. One day"
     )
@@ -138,7 +138,7 @@ def test_it_fits_and_is_read(watched, address, name, width, scheme):
     check_fit(widget)
     check_contrast(widget)
     if name == MASK:
-        assert widget.locator(".mgw-cell").count() == 21
+        assert widget.locator(".mgw-weight").count() == 21
         write(widget, text_of(widget) * 30)
         assert not too_wide(widget.page)
 
@@ -148,7 +148,7 @@ def test_fingers_get_larger_targets_and_choose(watched, address):
     widget = opened(watched, address, **options)
     check_targets(widget)
     text = text_of(widget)
-    widget.locator(".mgw-chip").nth(4).tap()
+    widget.locator(".mgw-looker").nth(4).tap()
     assert labels(widget) == expected(text, 0, 1, 4)
     square = widget.locator(".mgw-square")
     cell = square.bounding_box()["width"] / 41

@@ -94,7 +94,7 @@ def browser():
 def page(browser, explorer):
     page, errors = in_page(browser, explorer), []
     page.on("pageerror", lambda error: errors.append(error))
-    page.locator("#two .mgw-chip").first.wait_for()
+    page.locator("#two .mgw-looker").first.wait_for()
     yield page
     page.close()
     assert not errors
@@ -105,7 +105,7 @@ def looks(page):
 
 
 def test_what_the_reader_chooses_reaches_python_once(page):
-    page.locator("#one .mgw-chip").nth(4).click()
+    page.locator("#one .mgw-looker").nth(4).click()
     page.wait_for_function("saved.length === 1")
     assert page.evaluate("saved[0].query") == 4
     page.evaluate(  # a key that is held down is one message
@@ -116,20 +116,20 @@ def test_what_the_reader_chooses_reaches_python_once(page):
     assert page.evaluate("saved.length") == 2
     page.locator("#one .mgw-head").nth(6).click()
     page.wait_for_function("saved.at(-1).head === 6 && saved.at(-1).layer === 0")
-    page.locator("#one .mgw-chip").last.click()  # the last one goes with the text
+    page.locator("#one .mgw-looker").last.click()  # the last one goes with the text
     page.wait_for_function("saved.at(-1).query === null")
     page.locator("#one textarea").fill("Once a boy")
     page.wait_for_function("saved.at(-1).text === 'Once a boy'")
-    assert page.locator("#two .mgw-chip").count() == 4
+    assert page.locator("#two .mgw-looker").count() == 4
 
 
 def test_a_mouse_that_moves_tells_nobody(page):
     before = looks(page)
     for i in range(6):
-        page.locator("#one .mgw-chip").nth(i).hover()
+        page.locator("#one .mgw-looker").nth(i).hover()
     page.locator("#one .mgw-square").hover(position={"x": 60, "y": 90})
     assert looks(page)[0] != before[0] and looks(page)[1] == before[1]
-    page.locator("#one .mgw-chip").nth(2).click()
+    page.locator("#one .mgw-looker").nth(2).click()
     page.wait_for_function("saved.length > 0")
     assert page.evaluate("saved.length") == 1
 
@@ -144,7 +144,7 @@ def test_what_python_sets_is_shown(page, explorer):
     assert [words.startswith(said) for words in looks(page)] == [True, True]
     assert page.locator("#two textarea").input_value() == "The fox met Mia"
     page.evaluate("python.set('text', 'Mia. '.repeat(20000))")
-    assert page.locator("#one .mgw-chip").count() == 96
+    assert page.locator("#one .mgw-looker").count() == 96
     assert page.evaluate("saved.at(-1).text.length") == 5000
 
 

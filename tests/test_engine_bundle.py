@@ -144,3 +144,24 @@ def test_names_that_are_not_there(sources):
 def test_sources_fit_the_screen_of_the_book():
     for path in bundle.SOURCES.glob("*.js"):
         assert max(map(len, path.read_text("utf-8").split("\n"))) <= 88, path.name
+
+
+def test_no_style_sheet_reaches_into_another_widget():
+    """Beside what all share, each class is one sheet's, and each rule names one."""
+    shared = set(re.findall(r"\.(mgw[\w-]*)", sheet("widgets.css")))
+    owner = {}
+    for path in sorted(bundle.SOURCES.glob("*.css")):
+        if path.name == "widgets.css":
+            continue
+        text = re.sub(r"\{[^{}]*\}", "{}", sheet(path.name))
+        for selector in re.findall(r"([^{}]+)\{\}", text):
+            own = set(re.findall(r"\.(mgw[\w-]*)", selector)) - shared
+            assert own or "mgw" not in selector, f"{path.name}: {selector.strip()}"
+            for name in own:
+                assert owner.setdefault(name, path.name) == path.name, name
+    assert len(set(owner.values())) == 4
+
+
+def sheet(name):
+    text = (bundle.SOURCES / name).read_text("utf-8")
+    return re.sub(r"/\*.*?\*/", "", text, flags=re.DOTALL)

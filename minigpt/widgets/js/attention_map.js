@@ -14,7 +14,7 @@ export class AttentionMap {
   constructor(point, choose) {
     this.heat = new HeatMap("");
     this.unseen = element("div", { class: "mgw-hidden" });
-    this.cells = element("div", { class: "mgw-cells", "aria-hidden": "true" });
+    this.cells = element("div", { class: "mgw-weights", "aria-hidden": "true" });
     this.row = element("div", { class: "mgw-mark" });
     this.column = element("div", { class: "mgw-mark mgw-mark-key" });
     const at = (tell) => (event) => {
@@ -92,7 +92,7 @@ export class AttentionMap {
     const cell = (value) => {
       if (value === null) return element("span");
       const style = `--share: ${Math.round(50 * Math.sqrt(value))}%`;
-      return element("span", { class: "mgw-cell", style }, value.toFixed(2));
+      return element("span", { class: "mgw-weight", style }, value.toFixed(2));
     };
     this.cells.replaceChildren(...(roomy ? Array.from(this.values, cell) : []));
   }

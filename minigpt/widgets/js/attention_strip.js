@@ -42,7 +42,7 @@ export class TokenStrip {
     };
     this.arcs = document.createElementNS(SVG, "svg");
     this.arcs.setAttribute("aria-hidden", "true");
-    this.list = element("div", { class: "mgw-chips" });
+    this.list = element("div", { class: "mgw-lookers" });
     this.root = element("div", { class: "mgw-strip", role: "group",
       "aria-label": "The tokens: arrow keys choose which one looks",
       onclick: (event) => { if (at(event) !== null) choose(at(event)); },
@@ -73,7 +73,7 @@ export class TokenStrip {
       const words = name ?? tokenSign("end of text");
       const piece = element("span", { class: "mgw-piece" }, words);
       const number = element("span", { class: "mgw-number" });
-      return element("button", { type: "button", class: "mgw-chip" }, piece, number);
+      return element("button", { type: "button", class: "mgw-looker" }, piece, number);
     });
     this.list.replaceChildren(...this.chips);
     if (focused >= 0) this.chips[Math.min(focused, names.length - 1)]?.focus();
