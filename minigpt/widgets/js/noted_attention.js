@@ -15,9 +15,10 @@ export class NotedAttention {
   constructor({ tokens, layer, head }, ask) {
     Object.assign(this, { tokens, ask });
     const T = tokens.length;
+    const apart = (i) => tokens[i + 1]?.startsWith(" "); // a space belongs to the next
     this.words = tokens.map((token, i) => element("span", {
       role: "option",
-      class: `mgw-noted-token${token.startsWith(" ") ? " mgw-noted-apart" : ""}`,
+      class: `mgw-noted-token${apart(i) ? " mgw-noted-apart" : ""}`,
       onclick: () => ask(i) },
       element("span", {}, notedName(token)), element("small")));
     this.text = element("div", { role: "listbox", class: "mgw-noted",
