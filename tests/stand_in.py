@@ -1,14 +1,14 @@
 """A stand-in for anywidget: a widget's module in Chromium, its model as a message, its
-traits in ``python``, what it saves in ``saved``; two views, ``#one`` and ``#two``."""
+traits in ``python``, what it saves in ``saved``; two views, ``#one`` and ``#two``. As
+in anywidget each view has a model of its own, and is drawn before it is in the page."""
 
 import base64
 
-from minigpt.widgets import bundle
-
 # What anywidget gives a widget (https://anywidget.dev/en/afm): get, set, on, off, send.
-STAND_IN = """async ({ code, css, state, packed, weights }) => {
+STAND_IN = """async ({ code, css, state, content, weights }) => {
   const blob = new Blob([code], { type: "text/javascript" });
-  const { default: widget } = await import(URL.createObjectURL(blob));
+  const { default: made } = await import(URL.createObjectURL(blob));
+  const widget = typeof made === "function" ? await made() : made;
   const listeners = {}, values = { ...state };
   const emit = (event, ...details) =>
     (listeners[event] ?? []).forEach((listen) => listen(...details));
@@ -19,7 +19,8 @@ STAND_IN = """async ({ code, css, state, packed, weights }) => {
     emit(`change:${name}`);
   } };
   const bytes = Uint8Array.from(atob(weights), (c) => c.charCodeAt(0));
-  const model = {
+  globalThis.asked = [];
+  const model = () => ({
     get: (name) => values[name],
     set: python.set,
     save_changes: () => saved.push({ ...values }),
@@ -27,30 +28,40 @@ STAND_IN = """async ({ code, css, state, packed, weights }) => {
     off: (event, gone) => {
       listeners[event] = listeners[event].filter((one) => one !== gone); },
     send: (message) => {
-      globalThis.asked = message;
+      asked.push(message);
       setTimeout(() =>
-        emit("msg:custom", { kind: "model", packed }, [new DataView(bytes.buffer)]));
+        emit("msg:custom", content, [new DataView(bytes.buffer)]));
     },
-  };
+  });
   globalThis.heard = () => Object.values(listeners).flat().length;
   document.head.append(Object.assign(document.createElement("style"),
     { textContent: css }));
+  await widget.initialize?.({ model: model() });
   for (const id of ["one", "two"]) { // two views of one widget
-    const el = document.body.appendChild(document.createElement("div"));
-    el.id = id;
-    globalThis[`close_${id}`] = await widget.render({ model, el });
+    const el = Object.assign(document.createElement("div"), { id });
+    globalThis[`close_${id}`] = await widget.render({ model: model(), el });
+    await new Promise((go) => setTimeout(go)); // what was asked for is there
+    document.body.append(el);
   }
 }"""
 
 
+def answer(explorer):
+    """What a widget sends to a page that asks for its model: a message, its bytes."""
+    sent = []
+    explorer.send = lambda content, buffers=(b"",): sent.append((content, buffers))
+    explorer._handle_custom_msg({"kind": "model"}, [])
+    [(content, [weights])] = sent or [({}, [b""])]  # some need no model
+    return {"content": content, "weights": base64.b64encode(weights).decode()}
+
+
 def in_page(browser, explorer):
-    """A page with two views of a widget that asks a model."""
-    packed = bundle.pack(explorer.params, explorer.cfg, explorer.tok)
-    page = browser.new_page()
-    state = {name: getattr(explorer, name) for name in explorer.traits(page=True)}
+    """A page with two views of a widget, and a list of its errors."""
+    page, errors = browser.new_page(), []
+    page.on("pageerror", lambda error: errors.append(error))
+    traits = explorer.traits(sync=True, page=True)
+    state = {name: getattr(explorer, name) for name in traits}
     job = {"code": explorer._esm, "css": explorer._css, "state": state}
-    job["weights"] = packed.pop("weights")
-    assert base64.b64decode(job["weights"])
-    page.evaluate(STAND_IN, job | {"packed": packed})
-    assert page.evaluate("asked") == {"kind": "model"}
-    return page
+    page.evaluate(STAND_IN, job | answer(explorer))
+    page.locator("#two .mgw").wait_for()
+    return page, errors

@@ -19,8 +19,7 @@ def browser():
 @pytest.fixture
 def page(browser):
     explorer = widgets.SamplingExplorer(*mg.load("tales"), "Once a girl", seed=2)
-    page, errors = in_page(browser, explorer), []
-    page.on("pageerror", lambda error: errors.append(error))
+    page, errors = in_page(browser, explorer)
     yield page
     page.close()
     assert not errors

@@ -92,9 +92,7 @@ def browser():
 
 @pytest.fixture
 def page(browser, explorer):
-    page, errors = in_page(browser, explorer), []
-    page.on("pageerror", lambda error: errors.append(error))
-    page.locator("#two .mgw-looker").first.wait_for()
+    page, errors = in_page(browser, explorer)
     yield page
     page.close()
     assert not errors

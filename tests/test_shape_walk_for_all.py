@@ -5,14 +5,25 @@ import re
 
 import pytest
 from engine.runners import too_wide
-from shape_walk_page import LONG, OPENED, TALES, box, facts, opened, press, walk, write
-from stand_in import STAND_IN
+from shape_walk_page import (
+    LONG,
+    OPENED,
+    TALES,
+    box,
+    facts,
+    near,
+    opened,
+    press,
+    walk,
+    write,
+)
+from stand_in import in_page
 from widget_pages import check_contrast, check_fit, check_targets
-
-from minigpt.widgets import bundle
 
 END = "<|endoftext|>"
 FOCUS = "document.activeElement.textContent"
+PAINTED = """canvas => canvas.getContext("2d").getImageData(0, 0, canvas.width,
+  canvas.height).data.some((value) => value)"""
 
 
 @pytest.fixture
@@ -215,15 +226,17 @@ def test_it_fits_and_is_read(watched, address, width, scheme):
 
 
 def test_under_a_kernel_traits_go_both_ways(browser):
-    found = walk(opened=OPENED)
-    packed = bundle.pack(*TALES)
-    state = {name: getattr(found, name) for name in found.traits(page=True)}
-    job = {"code": found._esm, "css": found._css, "state": state}
-    with browser.new_page() as page:
-        page.evaluate(
-            STAND_IN, job | {"weights": packed.pop("weights"), "packed": packed}
-        )
+    found = walk(opened="h.1.attn.weights")  # in a block that is folded at first
+    page, errors = in_page(browser, found)
+    with page:
         one, two = page.locator("#one"), page.locator("#two")
+        assert page.evaluate("asked") == [{"kind": "model"}]  # once for both
+        for view in (one, two):
+            name, figures, _ = facts(view)
+            assert name == page.evaluate("python.values.opened") == found.opened
+            mean = found.arrays[name].mean()
+            assert near(figures["mean"], mean)
+            assert view.locator(".mgw-sw-panel canvas").first.evaluate(PAINTED)
         box(one, "queries").click()
         assert page.evaluate("saved.at(-1).opened") == "h.0.attn.q"
         name, _, href = facts(two)
@@ -242,3 +255,4 @@ def test_under_a_kernel_traits_go_both_ways(browser):
         assert page.evaluate("heard()") == before - 2
         page.evaluate("python.set('opened', '')")
         assert not one.locator(".mgw-sw-panel").count()
+    assert not errors

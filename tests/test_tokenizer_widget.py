@@ -8,7 +8,7 @@ import re
 import pytest
 import traitlets
 from engine.runners import chromium
-from stand_in import STAND_IN
+from stand_in import in_page
 
 import minigpt as mg
 from minigpt.bpe import apply_merges
@@ -131,21 +131,11 @@ def browser():
         yield browser
 
 
-def shown(browser, explorer):
-    """A page with two views of the widget."""
-    page = browser.new_page()
-    state = {name: getattr(explorer, name) for name in ("text", "piece", "step")}
-    job = {"code": explorer._esm, "css": explorer._css, "state": state, "weights": ""}
-    page.evaluate(STAND_IN, job | {"packed": {"tokenizer": explorer._packed}})
-    assert page.evaluate("asked") == {"kind": "model"}
-    return page
-
-
 IDS = "(view) => JSON.parse(document.querySelector(view + ' .mgw-ids').textContent)"
 
 
 def test_under_a_kernel_traits_go_both_ways(browser, tok, explorer):
-    page = shown(browser, explorer)
+    page, errors = in_page(browser, explorer)
     assert page.evaluate(IDS, "#one") == explorer.ids
     page.locator("#one .mgw-chip").first.click()
     assert page.evaluate("saved.at(-1)") == {"text": TEXT, "piece": 0, "step": None}
@@ -162,6 +152,7 @@ def test_under_a_kernel_traits_go_both_ways(browser, tok, explorer):
     page.evaluate("close_two()")
     assert page.evaluate("heard()") == before - 3
     page.close()
+    assert not errors
 
 
 def test_tokens_that_hide_are_written_out(browser):
@@ -169,10 +160,11 @@ def test_tokens_that_hide_are_written_out(browser):
     pairs += [(b"\xc2", b"\xa0"), (b"\xe2\x80", b"\x8b")]
     tok = mg.BPETokenizer(pairs)
     text = "\u0301\u202e\u200b\u00a0\x07"
-    page = shown(browser, widgets.TokenizerExplorer(tok, text))
+    page, errors = in_page(browser, widgets.TokenizerExplorer(tok, text))
     names = page.locator("#one .mgw-chip bdi").all_text_contents()
     assert names == ["◌\u0301", "U+202E", "U+200B", "U+00A0", "␇"]
     page.close()
+    assert not errors
 
 
 @pytest.mark.slow
@@ -182,8 +174,9 @@ def test_gpt2s_own_tokenizer(browser):
         pytest.skip("set MINIGPT_DATA to a folder with the real data")
     tok = mg.BPETokenizer.from_gpt2(f"{folder}/gpt2")
     explorer = widgets.TokenizerExplorer(tok, "A strawberry, unbelievably 🍓", piece=3)
-    page = shown(browser, explorer)
+    page, errors = in_page(browser, explorer)
     assert page.evaluate(IDS, "#one") == explorer.ids
     assert page.locator("#one .mgw-row").count() == len(explorer.rows())
     assert len(explorer.html()) < 20_000 and "50,000 merges" in explorer.html()
     page.close()
+    assert not errors

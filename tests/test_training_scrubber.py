@@ -11,7 +11,7 @@ import pytest
 import traitlets
 import widget_pages
 from engine.runners import too_wide
-from stand_in import STAND_IN
+from stand_in import in_page
 from widget_pages import check_contrast, check_fit, check_targets
 
 import minigpt as mg
@@ -479,12 +479,7 @@ def test_places_that_are_not_there_are_refused(trait, value, words):
 
 @pytest.fixture
 def views(browser):
-    widget = widgets.TrainingScrubber(moment=3)
-    page, errors = browser.new_page(), []
-    page.on("pageerror", lambda error: errors.append(error))
-    state = {name: getattr(widget, name) for name in widget.traits(page=True)}
-    job = {"code": widget._esm, "css": widget._css, "state": state}
-    page.evaluate(STAND_IN, job | {"packed": None, "weights": ""})
+    page, errors = in_page(browser, widgets.TrainingScrubber(moment=3))
     yield page
     page.close()
     assert not errors
@@ -514,11 +509,7 @@ def test_a_record_without_attention_floor_and_verdicts_is_shown(browser):
     moments = [{"step": 0, "val_loss": 4.0, "samples": ["<b>&\u0007"]}]
     moments.append({"step": 9, "val_loss": 3.0, "samples": ["fine"]})
     widget = widgets.TrainingScrubber({"moments": moments}, check=False)
-    page, errors = browser.new_page(), []
-    page.on("pageerror", lambda error: errors.append(error))
-    state = {name: getattr(widget, name) for name in widget.traits(page=True)}
-    job = {"code": widget._esm, "css": widget._css, "state": state}
-    page.evaluate(STAND_IN, job | {"packed": None, "weights": ""})
+    page, errors = in_page(browser, widget)
     one = page.locator("#one")
     assert one.locator(".mgw-written").inner_text() == "<b>&␇"
     go(one, 1)

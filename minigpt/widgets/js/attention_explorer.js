@@ -6,6 +6,7 @@ import { AttentionMap } from "./attention_map.js";
 import { tokenSign, TokenStrip } from "./attention_strip.js";
 import { underKernel } from "./kernel.js";
 import { count, cut, element, textField, visible, voice } from "./parts.js";
+import { sentModel } from "./sent_model.js";
 
 const LOOKS_NAMED = 4; // tokens that the sentence names
 const SAVE = 200; // milliseconds after which Python is told what the arrow keys chose
@@ -17,7 +18,7 @@ export function attentionExplorer({ model, el, engine }) {
   return () => explorer.close();
 }
 
-export const attentionExplorerModule = underKernel(attentionExplorer);
+export const attentionExplorerModule = underKernel(attentionExplorer, sentModel);
 
 class AttentionExplorer {
   constructor(model, engine) {

@@ -4,6 +4,7 @@ import { underKernel } from "./kernel.js";
 import { button, count, cut, element, slider, stillness, textField, voice }
   from "./parts.js";
 import { seedField } from "./seed_field.js";
+import { sentModel } from "./sent_model.js";
 import { Story } from "./story.js";
 import { openness, TokenBars } from "./token_bars.js";
 
@@ -18,7 +19,7 @@ export function samplingExplorer({ model, el, engine }) {
   return () => explorer.close();
 }
 
-export const samplingExplorerModule = underKernel(samplingExplorer);
+export const samplingExplorerModule = underKernel(samplingExplorer, sentModel);
 
 class SamplingExplorer {
   constructor(model, engine) {

@@ -55,7 +55,7 @@ export class ShapePanel {
   counts({ letters }) { return letters !== "T"; } // ids are names, not amounts
 
   build(step, cfg) { // a large map, where the old one stood
-    this.maps?.close();
+    this.clear();
     this.maps = this.counts(step) ? new ArrayMaps(step, cfg.n_head) : null;
     this.at = null;
     this.place.replaceChildren();
@@ -72,10 +72,15 @@ export class ShapePanel {
       this.rows, this.maps.root);
     this.scale = element("p", { class: "mgw-sw-scale" });
     this.place.append(large, this.scale);
+    this.arrived = new ResizeObserver(() => {
+      if (this.drawn !== this.tensor) this.draw(); // it came into the page after them
+    });
+    this.arrived.observe(large);
   }
 
   draw() { // not before it is in the page
     if (!this.maps || !this.root.isConnected) return;
+    this.drawn = this.tensor;
     const { letters } = this.step, { ids, pieces } = this.text;
     const most = this.maps.draw(this.tensor);
     this.names = ids.map((id) => tokenName(pieces.piece(id), pieces.end(id)));
@@ -137,9 +142,15 @@ export class ShapePanel {
     this.maps.frames[plane].append(this.mark);
   }
 
-  close() {
+  clear() {
     this.maps?.close();
-    this.maps = this.step = null;
+    this.arrived?.disconnect();
+    this.maps = this.arrived = this.drawn = null;
+  }
+
+  close() {
+    this.clear();
+    this.step = null;
     this.root.remove();
   }
 }

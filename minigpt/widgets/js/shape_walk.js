@@ -3,6 +3,7 @@
 
 import { underKernel } from "./kernel.js";
 import { button, count, cut, element, State, textField, voice } from "./parts.js";
+import { sentModel } from "./sent_model.js";
 import { ShapePanel } from "./shape_panel.js";
 import { tokenName } from "./shape_maps.js";
 import { sizesOf, WALKED, walkSteps, walkThrough } from "./shape_steps.js";
@@ -19,7 +20,7 @@ export function shapeWalk({ model, el, engine }) {
   return () => view.close();
 }
 
-export const shapeWalkModule = underKernel(shapeWalk);
+export const shapeWalkModule = underKernel(shapeWalk, sentModel);
 
 class ShapeWalkView {
   constructor(model, engine) {
@@ -202,9 +203,11 @@ class ShapeWalkView {
     kept.focus({ preventScroll: true });
   }
 
+  holds({ root }) { return this.root.contains(root); } // in a page or not yet
+
   refresh() { // the panel's numbers
     const step = this.opened(), at = this.steps.indexOf(step);
-    if (!step || !this.panel.root.isConnected) return;
+    if (!step || !this.holds(this.panel)) return;
     const ends = [at === 0, at === this.steps.length - 1];
     const tensor = this.text.seen[step.name];
     this.panel.show(step, tensor, this.engine.cfg, this.text, ends);
@@ -214,9 +217,9 @@ class ShapeWalkView {
     const unfolded = this.way?.allUnfolded();
     this.folds.textContent = unfolded ? "Fold all blocks" : "Unfold all blocks";
     const step = this.opened();
-    if (step && this.text && !this.way.box(step.name).root.isConnected)
+    if (step && this.text && !this.holds(this.way.box(step.name)))
       this.set("opened", "");
-    else if (this.text && !this.panel.root.isConnected) this.reveal();
+    else if (this.text && !this.holds(this.panel)) this.reveal();
     if (words) this.voice.say(words);
   }
 

@@ -1,13 +1,10 @@
 // A text as tokens, and the merges that made each of them. Chapter: tokenizer.
 
+import { underKernel } from "./kernel.js";
 import { MergeLadder } from "./merge_ladder.js";
 import { button, count, cut, element, textField, voice } from "./parts.js";
 import { namesOf, TokenChips } from "./token_chips.js";
 import { split, Tokenizer } from "./tokenizer.js";
-
-const tokenizers = new WeakMap(); // anywidget's model -> promise of a Tokenizer
-const NO_KERNEL =
-  "Waiting for the tokenizer. If nothing happens, run this cell: it needs a kernel.";
 
 // On a page the tokenizer is a part of the widget's state. Under a kernel it comes as a
 // message, for GPT-2's would swell every notebook by half a megabyte.
@@ -18,22 +15,8 @@ export function tokenizerExplorer({ model, el, tok }) {
   return () => explorer.close();
 }
 
-export const tokenizerExplorerModule = {
-  async render({ model, el }) {
-    el.textContent = NO_KERNEL;
-    if (!tokenizers.has(model)) tokenizers.set(model, askForTokenizer(model));
-    return tokenizerExplorer({ model, el, tok: await tokenizers.get(model) });
-  },
-};
-
-function askForTokenizer(model) {
-  return new Promise((resolve) => {
-    model.on("msg:custom", ({ kind, packed }) => {
-      if (kind === "model") resolve(new Tokenizer(packed.tokenizer));
-    });
-    model.send({ kind: "model" });
-  });
-}
+export const tokenizerExplorerModule =
+  underKernel(tokenizerExplorer, (sent) => ({ tok: new Tokenizer(sent.tokenizer) }));
 
 // Put a text on the clipboard: false where the browser does not let us. The old way
 // comes first: of a page from disk, the new one may wait for a leave that never comes.
