@@ -13,16 +13,18 @@ STAND_IN = """async ({ code, css, state, content, weights }) => {
   const emit = (event, ...details) =>
     (listeners[event] ?? []).forEach((listen) => listen(...details));
   globalThis.saved = [];
-  globalThis.python = { values, set: (name, value) => {
-    if (values[name] === value) return;
-    values[name] = value;
-    emit(`change:${name}`);
-  } };
+  const update = (changes) => { // all have their values before the first is heard
+    const names = Object.keys(changes).filter((name) => values[name] !== changes[name]);
+    Object.assign(values, changes);
+    for (const name of names) emit(`change:${name}`);
+  };
+  const set = (name, value) => update({ [name]: value });
+  globalThis.python = { values, update, set };
   const bytes = Uint8Array.from(atob(weights), (c) => c.charCodeAt(0));
   globalThis.asked = [];
   const model = () => ({
     get: (name) => values[name],
-    set: python.set,
+    set,
     save_changes: () => saved.push({ ...values }),
     on: (event, listen) => (listeners[event] ??= []).push(listen),
     off: (event, gone) => {

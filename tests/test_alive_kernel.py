@@ -48,6 +48,26 @@ def test_what_python_sets_is_shown(page):
     assert page.locator("#one .mgw-story b").inner_text() == tok.decode([300, 301])
 
 
+def test_what_python_begins_anew_is_pythons_to_tell(page):
+    """Python empties ``new_ids`` itself. An answer would come late: after what it may
+    have written meanwhile, as in ``e.text = "The fox"; e.write()``."""
+    page.locator("#one").get_by_role("button", name="One token").click()
+    assert len(page.evaluate("saved.at(-1).new_ids")) == 1
+    page.evaluate("saved.length = 0")
+    page.evaluate("python.update({ text: 'The fox', new_ids: [300, 301] })")
+    page.evaluate("python.set('seed', 5); python.set('new_ids', [302])")
+    assert page.evaluate("saved") == []
+    assert page.evaluate("python.values.new_ids") == [302]
+    for view in ("#one", "#two"):
+        told = page.locator(f"{view} .mgw-story b").inner_text()
+        assert told == mg.load("tales")[2].decode([302])
+    page.locator("#one").get_by_role("slider", name="top-p").fill("0.5")
+    assert page.evaluate("saved.at(-1).new_ids") == [302]
+    page.locator("#one textarea").fill("A boy")  # what the reader begins anew is told
+    page.wait_for_function("saved.at(-1).text === 'A boy'")
+    assert page.evaluate("saved.at(-1).new_ids") == []
+
+
 def test_two_views_of_one_widget_agree(page):
     page.locator("#one").get_by_role("button", name="Write", exact=True).click()
     page.locator("#one").get_by_role("button", name="Write", exact=True).wait_for()

@@ -3,6 +3,7 @@
 import { underKernel } from "./kernel.js";
 import { button, count, cut, element, slider, stillness, textField, voice }
   from "./parts.js";
+import { samplingRemark } from "./sampling_remark.js";
 import { seedField } from "./seed_field.js";
 import { sentModel } from "./sent_model.js";
 import { Story } from "./story.js";
@@ -30,8 +31,8 @@ class SamplingExplorer {
     this.build();
     const draw = () => this.draw(), anew = () => this.begin();
     const follow = () => { // while it writes, a kernel's echo is older than the text
-      const ids = model.get("new_ids");
-      if (!this.timer && ids !== this.written) this.begin(ids);
+      const ids = model.get("new_ids"), old = this.written;
+      if (!this.timer && ids !== old && ids.length + old.length) this.begin(ids);
     };
     this.listeners = {
       text: anew, seed: anew, new_ids: follow,
@@ -54,11 +55,18 @@ class SamplingExplorer {
     this.model.save_changes();
   }
 
+  renew(name, value) { // what lets all begin anew; where Python does it, it says so
+    if (this.model.get(name) === value) return;
+    this.model.set(name, value);
+    this.keep([]);
+  }
+
   build() {
     const V = this.engine.cfg.vocab_size;
     const set = (name) => (value) => this.set(name, value);
+    const renew = (name) => (value) => this.renew(name, value);
     this.field = textField("Your text", (text, note) => this.type(text, note));
-    this.seed = seedField(set("seed"), (words) => this.say(words));
+    this.seed = seedField(renew("seed"), (words) => this.say(words));
     this.sliders = {
       temperature: slider("temperature", HOT, set("temperature")),
       top_k: slider("top-k", { min: 1, max: this.all, step: 1 }, (k) =>
@@ -81,7 +89,7 @@ class SamplingExplorer {
       element("div", { class: "mgw-buttons" }, this.runs,
         button("One token", () => this.single()),
         button("Write another", () => this.another()),
-        button("Reset", () => this.begin()),
+        button("Reset", () => { this.begin(); this.keep([]); }),
         this.seed.root),
       this.message,
       element("div", { class: "mgw-columns" },
@@ -97,12 +105,15 @@ class SamplingExplorer {
     this.note = "";
     const { tok } = this.engine, text = this.model.get("text");
     const [kept, note] = cut(text); // as Python may have set it
-    if (note) return this.type(kept, note);
+    if (note) {
+      this.set("text", kept);
+      return this.remind(note);
+    }
     this.field.show(text);
     this.seed.show(this.model.get("seed"));
     const all = [...tok.first(text), ...ids];
     this.session = all.length ? this.engine.start(all, this.model.get("seed")) : null;
-    this.keep(ids);
+    this.written = ids;
     this.draw();
   }
 
@@ -113,8 +124,11 @@ class SamplingExplorer {
   }
 
   type(text, note) {
-    this.set("text", text); // which begins anew
-    if (!note) return;
+    this.renew("text", text);
+    if (note) this.remind(note);
+  }
+
+  remind(note) {
     this.note = `${note} The model sees ${this.engine.cfg.n_ctx} tokens at most.`;
     this.draw();
   }
@@ -124,9 +138,7 @@ class SamplingExplorer {
     return Object.fromEntries(names.map((name) => [name, this.model.get(name)]));
   }
 
-  ended() {
-    return this.written.length > 0 && this.written.at(-1) === this.engine.tok.eot;
-  }
+  ended() { return this.written.at(-1) === this.engine.tok.eot; }
 
   single() {
     this.pause();
@@ -184,7 +196,7 @@ class SamplingExplorer {
   pause() { if (this.timer) this.finish(); }
 
   another() {
-    this.set("seed", (this.model.get("seed") + 1) % 2 ** 31); // which begins anew
+    this.renew("seed", (this.model.get("seed") + 1) % 2 ** 31);
     this.run();
   }
 
@@ -225,23 +237,10 @@ class SamplingExplorer {
       return this.say(error.message);
     }
     this.bars.show(found, this.model.get("rows"));
-    this.say(this.note || this.remark());
+    this.say(this.note || samplingRemark(this));
     this.entropy.textContent = openness(found);
     const told = [this.message.textContent, this.story.spoken, openness(found)];
     if (!this.timer) this.voice.say(told.join(" "));
-  }
-
-  remark() { // what a reader may stumble over
-    const { n_ctx } = this.engine.cfg, lost = this.session.ids.length - n_ctx;
-    if (lost > 0)
-      return `The model sees the last ${n_ctx} tokens only: ${count(lost)} at the ` +
-        "beginning are out of its sight.";
-    if (this.ended())
-      return "The text has come to its end; Write begins again from yours. The bars " +
-        "are a mere guess: the model never read beyond an end.";
-    if (this.model.get("temperature") === 0)
-      return "At temperature 0 every seed writes the same.";
-    return "";
   }
 
   say(words) {
