@@ -53,11 +53,34 @@ def test_where_copying_is_refused_the_ids_are_selected(explorer, tok):
     page = explorer.page
     page.evaluate("Object.defineProperty(navigator, 'clipboard', {})")
     page.evaluate("document.execCommand = () => false")
+    page.evaluate(
+        "void (setTimeout = (act) => act())"
+    )  # what would be late comes at once
     press(explorer, "Copy ids")
     explorer.get_by_text("The ids are selected").wait_for()
     assert json.loads(page.evaluate("getSelection().toString()")) == tok.encode(
         "Zoë picked 3 🍓"
     )
+
+
+def test_a_token_is_pressed_before_the_others_are_drawn(explorer):
+    drawn = "document.querySelectorAll('.mgw-chip').length > 700"
+    write(explorer, "ab " * 400)
+    explorer.page.wait_for_function(drawn)
+    explorer.locator(".mgw-chip").nth(600).click()
+    explorer.evaluate(
+        """root => {
+          const field = root.querySelector("textarea");
+          field.value = "cd ".repeat(400);
+          field.dispatchEvent(new Event("change"));
+          root.querySelector(".mgw-chip").click(); // only some are drawn by now
+        }"""
+    )
+    explorer.page.wait_for_function(drawn)
+    reached = explorer.locator(".mgw-chip[tabindex='0']")
+    assert reached.count() == 1
+    assert reached.evaluate("chip => chip === document.activeElement")
+    assert explorer.locator(".mgw-open").first.evaluate("one => !one.previousSibling")
 
 
 def test_by_keyboard_alone(explorer):

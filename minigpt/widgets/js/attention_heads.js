@@ -27,7 +27,7 @@ export class HeadGrid {
     });
     const onkeydown = (event) => {
       const at = this.buttons.indexOf(event.target);
-      const to = at < 0 ? null : neighbour(this.buttons, at, event.key);
+      const to = at < 0 ? null : neighbour(this.buttons, at, event);
       if (to === null) return;
       event.preventDefault();
       this.buttons[to].focus();

@@ -1,7 +1,7 @@
 // A text as tokens to be pressed, with arcs from one of them to those it looks at, as
 // thick as the weight is large. Lines wrap as text does. Chapter: attention.
 
-import { element } from "./parts.js";
+import { element, pressedAlone } from "./parts.js";
 
 const SVG = "http://www.w3.org/2000/svg";
 const LEAST = 0.02; // a smaller weight gets no arc and no number
@@ -11,7 +11,9 @@ export const tokenSign = (name) => element("span", { class: "mgw-sign" }, name);
 
 // The button to which an arrow key leads from one of several that stand in lines, or
 // null for another key.
-export function neighbour(buttons, at, key) {
+export function neighbour(buttons, at, event) {
+  const { key } = event;
+  if (!pressedAlone(event)) return null;
   const end = buttons.length - 1;
   const along = { ArrowLeft: at - 1, ArrowRight: at + 1, Home: 0, End: end }[key];
   if (along !== undefined) return Math.max(0, Math.min(end, along));
@@ -59,7 +61,7 @@ export class TokenStrip {
   close() { this.resized.disconnect(); }
 
   press(event, at) {
-    const to = at === null ? null : neighbour(this.chips, at, event.key);
+    const to = at === null ? null : neighbour(this.chips, at, event);
     if (to === null) return;
     event.preventDefault(); // the page does not scroll
     this.chips[to].focus();

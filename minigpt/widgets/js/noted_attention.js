@@ -2,7 +2,7 @@
 // all rows as a heat map. Chapters: loss, training.
 
 import { HeatMap } from "./heat_map.js";
-import { element, visible } from "./parts.js";
+import { element, pressedAlone, visible } from "./parts.js";
 
 const NOTED_SHARE = 0.1; // shares from here on are written under their token
 const NOTED_KEYS = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 };
@@ -89,7 +89,7 @@ export class NotedAttention {
     const end = this.tokens.length - 1;
     let to = { Home: 0, End: end }[event.key];
     if (event.key in NOTED_KEYS) to = this.query + NOTED_KEYS[event.key];
-    if (to === undefined) return;
+    if (to === undefined || !pressedAlone(event)) return;
     event.preventDefault();
     this.ask(Math.max(0, Math.min(end, to)));
     this.words[this.query].focus();

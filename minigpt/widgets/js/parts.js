@@ -56,22 +56,29 @@ export function cut(text) {
     `${count(kept.length)} are kept.`];
 }
 
+// Whether a key is pressed alone: with Alt or Control it is the browser's.
+export const pressedAlone = ({ altKey, ctrlKey, metaKey }) =>
+  !(altKey || ctrlKey || metaKey);
+
 // A field for a text: {root, show(text)}. `changed(text, note)` is told what the reader
-// wrote, as `cut` leaves it, when they pause or leave the field.
+// wrote, as `cut` leaves it, when they pause or leave the field. Half a character,
+// which Python refuses, is U+FFFD.
 export function textField(name, changed, rows = 2) {
   let timer = null;
   const tell = () => {
     clearTimeout(timer);
-    const [text, note] = cut(input.value);
+    const whole = input.value.replace(/[\ud800-\udfff]/gu, "\ufffd");
+    const [text, note] = cut(whole);
     show(text);
     changed(text, note);
   };
-  const oninput = () => { // not at every letter: a text is read as a whole
+  const oninput = (event) => { // not at every letter: a text is read as a whole
     clearTimeout(timer);
-    timer = setTimeout(tell, 150);
+    if (!event.isComposing) timer = setTimeout(tell, 150); // nor half a Chinese word
   };
   const input = element("textarea", {
-    rows, spellcheck: "false", autocomplete: "off", oninput, onchange: tell });
+    rows, dir: "auto", spellcheck: "false", autocomplete: "off", oninput,
+    oncompositionend: oninput, onchange: tell });
   const title = element("span", { class: "mgw-name" }, name);
   const show = (text) => { if (input.value !== text) input.value = text; };
   return { root: element("label", { class: "mgw-text" }, title, input), show };

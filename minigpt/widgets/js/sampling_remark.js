@@ -8,8 +8,8 @@ export function samplingRemark({ engine: { cfg, tok }, model, session, written }
     return `The model sees the last ${cfg.n_ctx} tokens only: ${count(lost)} at the ` +
       "beginning are out of its sight.";
   if (written.length > 0 && written.at(-1) === tok.eot)
-    return "The text has come to its end; Write begins again from yours. The bars are " +
-      "a mere guess: the model never read beyond an end.";
+    return "The text has come to its end; Write begins again from yours. The bars " +
+      "are a mere guess: the model never read beyond an end.";
   if (model.get("temperature") === 0)
     return "At temperature 0 every seed writes the same.";
   return "";

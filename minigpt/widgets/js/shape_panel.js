@@ -1,7 +1,7 @@
 // One step, opened: what it does, its numbers in figures, and a large heat map in which
 // a pointer or the arrow keys find every single one. Chapter: blocks.
 
-import { button, element, visible } from "./parts.js";
+import { button, element, pressedAlone, visible } from "./parts.js";
 import { parametersOf, shapeParts } from "./shape_box.js";
 import { ArrayMaps, decimals, numberInWords, tokenName } from "./shape_maps.js";
 import { chapterOf, figuresOf } from "./shape_steps.js";
@@ -120,7 +120,7 @@ export class ShapePanel {
     const [down, across] = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1],
       ArrowRight: [0, 1], Home: [0, -along], End: [0, many * columns - 1 - along],
     }[event.key] ?? [];
-    if (down === undefined) return;
+    if (down === undefined || !pressedAlone(event)) return;
     event.preventDefault();
     const within = (i, n) => Math.max(0, Math.min(n - 1, i));
     const to = within(along + across, many * columns);

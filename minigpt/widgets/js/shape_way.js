@@ -1,7 +1,7 @@
 // The boxes of a forward pass from top to bottom, along the residual stream, in blocks
 // that fold. Chapter: blocks.
 
-import { button, count, element } from "./parts.js";
+import { button, count, element, pressedAlone } from "./parts.js";
 import { ShapeBox } from "./shape_box.js";
 import { meanLength } from "./shape_steps.js";
 
@@ -133,7 +133,7 @@ export class ShapeWay {
   key(event) {
     const boxes = this.mounted();
     const at = boxes.findIndex((box) => box.button === event.target);
-    if (at < 0 || !(event.key in WAY_KEYS)) return;
+    if (at < 0 || !(event.key in WAY_KEYS) || !pressedAlone(event)) return;
     event.preventDefault(); // the page follows the focus
     const to = Math.max(0, Math.min(boxes.length - 1, at + WAY_KEYS[event.key]));
     boxes[to].button.focus();

@@ -1,6 +1,6 @@
 // A text's tokens side by side, each a button with its id below. Chapter: tokenizer.
 
-import { element, visible } from "./parts.js";
+import { element, pressedAlone, visible } from "./parts.js";
 
 const SLICE = 250; // tokens that are drawn at once
 const TINTS = 5;
@@ -106,13 +106,13 @@ export class TokenChips {
     const steps = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1,
       Home: -Infinity, End: Infinity };
     const step = steps[event.key];
-    if (!step || event.ctrlKey || event.altKey || event.metaKey) return;
+    if (!step || !pressedAlone(event)) return;
     event.preventDefault();
     this.move(Math.max(0, Math.min(this.chips.length - 1, this.at + step)));
   }
 
   move(place) { // one of them is reached by Tab, the others from there by arrow keys
-    this.chips[this.at].tabIndex = -1;
+    if (this.chips[this.at]) this.chips[this.at].tabIndex = -1; // or not drawn yet
     this.at = place;
     this.chips[place].tabIndex = 0;
     this.chips[place].focus();

@@ -30,9 +30,9 @@ export async function copyText(text) {
   field.remove();
   focused?.focus({ preventScroll: true });
   if (copied) return true;
-  const late = new Promise((_, refuse) => setTimeout(refuse, 1000));
-  try {
-    await Promise.race([navigator.clipboard.writeText(text), late]);
+  const late = (_, refuse) => setTimeout(refuse, 1000);
+  try { // some pages have no clipboard: then nothing is to be late
+    await Promise.race([navigator.clipboard.writeText(text), new Promise(late)]);
     return true;
   } catch {
     return false;
@@ -67,7 +67,6 @@ class TokenizerExplorer {
   build() {
     const name = namesOf(this.tok), { tok } = this;
     this.field = textField("Your text", (text, note) => this.type(text, note));
-    this.field.root.querySelector("textarea").dir = "auto";
     this.message = element("p", { class: "mgw-message" });
     this.chips = new TokenChips(name, (place) => this.choose(place));
     this.ladder = new MergeLadder(tok, name, (step) => this.set({ step }));
@@ -94,11 +93,9 @@ class TokenizerExplorer {
   }
 
   type(text, note) {
-    const whole = text.replace(/[\ud800-\udfff]/gu, "\ufffd"); // lone halves only
     this.note = note;
-    if (whole !== this.model.get("text")) return this.set({ text: whole, step: null });
+    if (text !== this.model.get("text")) return this.set({ text, step: null });
     if (note) this.say(note); // else all stays, chips too: one may be being pressed
-    this.field.show(whole);
   }
 
   // The text anew: its pieces, their tokens.
