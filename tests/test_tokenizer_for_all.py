@@ -53,11 +53,9 @@ def test_where_copying_is_refused_the_ids_are_selected(explorer, tok):
     page = explorer.page
     page.evaluate("Object.defineProperty(navigator, 'clipboard', {})")
     page.evaluate("document.execCommand = () => false")
-    page.evaluate(
-        "void (setTimeout = (act) => act())"
-    )  # what would be late comes at once
+    page.evaluate("void (setTimeout = (act) => act())")  # nothing is late
     press(explorer, "Copy ids")
-    explorer.get_by_text("The ids are selected").wait_for()
+    explorer.locator(".mgw-message", has_text="The ids are selected").wait_for()
     assert json.loads(page.evaluate("getSelection().toString()")) == tok.encode(
         "Zoë picked 3 🍓"
     )
