@@ -422,10 +422,14 @@ BAD = [
     (lambda r: r["moments"][2].update(step=20), "steps must rise"),
     (lambda r: r["moments"][2].update(step=-1), "`step` is a number of steps, not -1"),
     (lambda r: r["moments"][1].update(val_loss=math.nan), "positive number of nats"),
+    (lambda r: r["moments"][0].update(val_loss=1000.0), "up to 700, not 1000.0"),
     (lambda r: r["moments"][1].update(samples=[]), "one text or more"),
     (lambda r: r["moments"][1].update(samples=["a"]), "as many samples"),
     (lambda r: r["moments"][1].update(samples=["a" * 5000] * 3), "5,000 characters"),
-    (lambda r: r.update(floor=-1), "`floor` is a positive number of nats, not -1"),
+    (
+        lambda r: r.update(floor=-1),
+        "nats up to 700, not -1",
+    ),
     (lambda r: r["loss"].__setitem__(3, math.inf), r"`loss\[3\]` is a positive"),
     (lambda r: r.update(loss_every=0), "`loss_every` is a whole number"),
     (lambda r: r.update(tokens=[]), "1 to 128 `tokens`"),
@@ -439,6 +443,20 @@ BAD = [
 def test_what_is_no_record_gets_a_sentence(change, words):
     with pytest.raises(ValueError, match=words):
         widgets.TrainingScrubber(broken(change))
+
+
+def test_numbers_of_numpy_are_carried_by_a_page():
+    moments = [{"step": np.int64(0), "val_loss": np.float32(2.5), "samples": ("a",)}]
+    record = {"moments": moments, "floor": np.float32(1.25), "loss": np.ones(3)}
+    record |= {"loss_every": np.int64(2)}
+    scrubber = widgets.TrainingScrubber(record, check=False)
+    assert json.loads(json.dumps(scrubber.shown)) == {
+        "moments": [{"step": 0, "val_loss": 2.5, "samples": ["a"]}],
+        "floor": 1.25,
+        "loss": [1, 1, 1],
+        "loss_every": 2,
+    }
+    assert "step 0" in scrubber.html()
 
 
 def test_too_much_attention_and_no_dict_get_a_sentence():

@@ -19,6 +19,7 @@ from minigpt import tales
 from minigpt.checkpoint import find
 
 MOMENTS, TOKENS, POINTS = 40, 128, 400  # at most: a page has to carry them
+NATS = 700  # at most: perplexity, exp of more, is too large for a float
 NUMBERS = 100_000  # of attention
 LONGEST = 4_000  # characters of a sample
 WAY = "minigpt.assets.retrain.History makes one in a training"
@@ -73,8 +74,10 @@ def _check_moment(number, moment):
 
 
 def _positive(value, what):
-    if not isinstance(value, Real) or not 0 < value < math.inf:
-        raise ValueError(f"{what} is a positive number of nats, not {value!r}")
+    if not isinstance(value, Real) or not 0 < value <= NATS:
+        raise ValueError(
+            f"{what} is a positive number of nats up to {NATS}, not {value!r}"
+        )
 
 
 def _check_attention(record):
@@ -110,13 +113,15 @@ def verdict(text):
 def small_record(record, checked=True):
     """The record for a page: attention in thousandths, row after row; at most so many
     points of the curve; what the checker of tales says of each sample."""
-    loss, every = list(record.get("loss", ())), record.get("loss_every", 1)
+    loss = [float(value) for value in record.get("loss", ())]
+    every = int(record.get("loss_every", 1))  # NumPy's numbers are not JSON's
     if (group := math.ceil(len(loss) / POINTS)) > 1:
         loss = np.reshape(loss[: len(loss) // group * group], (-1, group)).mean(-1)
         loss, every = loss.round(4).tolist(), every * group
     moments = []
     for moment in record["moments"]:
-        kept = {name: moment[name] for name in ("step", "val_loss", "samples")}
+        kept = {"step": int(moment["step"]), "val_loss": float(moment["val_loss"])}
+        kept["samples"] = list(moment["samples"])
         if checked:
             kept["verdicts"] = [verdict(text) for text in moment["samples"]]
         if "attention" in moment:
@@ -125,4 +130,5 @@ def small_record(record, checked=True):
         moments.append(kept)
     names = ("floor", "perfect", "layer", "head", "tokens")
     own = {name: record[name] for name in names if record.get(name) is not None}
+    own |= {name: float(own[name]) for name in ("floor", "perfect") if name in own}
     return own | {"loss": loss, "loss_every": every, "moments": moments}
