@@ -146,6 +146,13 @@ def test_what_python_sets_is_shown(page, explorer):
     assert page.evaluate("saved.at(-1).text.length") == 5000
 
 
+def test_a_view_that_is_closed_tells_first_what_it_had_not_told(page):
+    assert page.evaluate("saved") == []
+    click = "document.querySelectorAll('#two .mgw-looker')[2].click()"
+    page.evaluate(f"{{ {click}; close_two(); }}")
+    assert page.evaluate("saved.map((state) => state.query)") == [2]
+
+
 def test_a_view_that_is_closed_hears_no_more(page):
     before, heard = looks(page), page.evaluate("heard()")
     page.evaluate("close_two()")
