@@ -163,7 +163,8 @@ def test_the_map_and_the_arcs_are_linked(explorer):
     assert explorer.locator(".mgw-across span").inner_text() == "␣fox"
     square.click(position=at)
     explorer.get_by_role("textbox").hover()
-    assert pressed(explorer, ".mgw-looker").get_attribute("aria-label").startswith("␣him")
+    asking = pressed(explorer, ".mgw-looker").get_attribute("aria-label")
+    assert asking.startswith("␣him")
 
 
 def test_arcs_are_as_thick_as_weights(explorer):

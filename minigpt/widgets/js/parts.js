@@ -18,6 +18,9 @@ export function button(words, press, attributes = {}) {
   return element("button", { type: "button", onclick: press, ...attributes }, words);
 }
 
+// An id that no other element has, of another script of the same widget either.
+export const ownId = (name) => `${name}-${Math.random().toString(36).slice(2)}`;
+
 // A slider with its name and value: {root, show(value, words)}. `moved(value)` is told
 // what the reader does; `show` is for everybody else.
 export function slider(name, { min, max, step }, moved) {

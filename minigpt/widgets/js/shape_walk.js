@@ -2,7 +2,8 @@
 // its numbers, and the residual stream that runs through all. Chapter: blocks.
 
 import { underKernel } from "./kernel.js";
-import { button, count, cut, element, State, textField, voice } from "./parts.js";
+import { button, count, cut, element, ownId, State, textField, voice }
+  from "./parts.js";
 import { sentModel } from "./sent_model.js";
 import { ShapePanel } from "./shape_panel.js";
 import { tokenName } from "./shape_maps.js";
@@ -11,7 +12,6 @@ import { ShapeWay } from "./shape_way.js";
 import { order } from "./sampling.js";
 
 const WALK_PACE = 3000; // milliseconds for a step, to be read
-let panelCount = 0; // so that each has an id of its own
 
 export function shapeWalk({ model, el, engine }) {
   const view = new ShapeWalkView(model, engine);
@@ -59,7 +59,7 @@ class ShapeWalkView {
     this.letters = element("ul", { class: "mgw-sw-letters" });
     this.voice = voice();
     const say = (words) => this.voice.say(words);
-    this.panel = new ShapePanel(`mgw-sw-panel-${++panelCount}`, {
+    this.panel = new ShapePanel(ownId("mgw-sw-panel"), {
       walk: () => walk(false), previous: () => this.pass(-1), next: () => this.pass(1),
       close: () => this.shut() }, this.model instanceof State, say);
     this.way = new ShapeWay(this.steps, this.engine.cfg, {
