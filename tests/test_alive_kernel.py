@@ -3,7 +3,7 @@ traits go both ways."""
 
 import pytest
 from engine.runners import chromium
-from stand_in import in_page
+from stand_in import answer, in_page
 
 import minigpt as mg
 
@@ -87,3 +87,27 @@ def test_a_view_that_is_closed_hears_no_more(page):
     count = page.evaluate("python.values.new_ids.length")
     page.wait_for_timeout(200)
     assert page.evaluate("python.values.new_ids.length") == count
+
+
+CLOSED_EARLY = """async ({ code, answer }) => {
+  const blob = new Blob([code], { type: "text/javascript" });
+  const { default: made } = await import(URL.createObjectURL(blob));
+  const heard = [], widget = made();
+  const model = { on: (_, listen) => heard.push(listen), off: () => {},
+    send: () => {}, get: () => { throw new Error("a closed view was drawn"); } };
+  const el = document.createElement("div"), failed = [];
+  addEventListener("unhandledrejection", ({ reason }) => failed.push(String(reason)));
+  widget.initialize({ model });
+  widget.render({ model, el })(); // closed at once
+  const bytes = Uint8Array.from(atob(answer.weights), (c) => c.charCodeAt(0));
+  heard[0](answer.content, [new DataView(bytes.buffer)]);
+  await new Promise((go) => setTimeout(go, 50));
+  return [heard.length, failed, el.children.length];
+}"""
+
+
+def test_a_view_that_is_closed_before_the_model_comes_is_not_drawn(browser):
+    explorer = widgets.SamplingExplorer(*mg.load("tales"), "Once a girl")
+    job = {"code": explorer._esm, "answer": answer(explorer)}
+    with browser.new_page() as page:
+        assert page.evaluate(CLOSED_EARLY, job) == [1, [], 0]

@@ -6,6 +6,7 @@ needs to bring it to life, which model and which settings (book/tools/alive.py).
 """
 
 import base64
+import contextlib
 import functools
 import json
 from html import escape
@@ -13,6 +14,7 @@ from pathlib import Path
 
 import anywidget
 import numpy as np
+import traitlets as t
 
 from minigpt import checkpoint, tree
 from minigpt.widgets import bundle
@@ -76,6 +78,15 @@ class AliveModel(Alive):
     @property
     def _model(self):
         return shipped(self._packed)
+
+
+@contextlib.contextmanager
+def refusing():
+    """What a check refuses with ``ValueError``, a trait refuses with ``TraitError``."""
+    try:
+        yield
+    except ValueError as error:
+        raise t.TraitError(str(error)) from None
 
 
 def shipped(packed):

@@ -11,12 +11,13 @@ from minigpt.plots import arcs, piece
 from minigpt.sampling import whole
 from minigpt.streaming import first_ids
 from minigpt.widgets import bundle
-from minigpt.widgets.alive import AliveModel
+from minigpt.widgets.alive import AliveModel, refusing
+from minigpt.widgets.still import LIVE
 
 NAMED = 8  # tokens that the still picture shows beside the one that looks
 STILL = (
-    "This is a still picture. With JavaScript switched on, or in a notebook, you write "
-    "the text and choose the head and the token, and each change asks the model again."
+    f"{LIVE}you write the text and choose the head and the token, and each change asks "
+    "the model again."
 )
 
 
@@ -47,10 +48,8 @@ class AttentionExplorer(AliveModel):
     @t.validate("layer", "head", "query")
     def _fits(self, proposal):
         name, value = proposal["trait"].name, proposal["value"]
-        try:
+        with refusing():
             self._check(name, value)
-        except ValueError as error:
-            raise t.TraitError(str(error)) from None
         return value
 
     def _check(self, name, value):

@@ -98,14 +98,17 @@ def pack(params, cfg, tok=None):
     problems = checkpoint.report(expected, {n: np.shape(a) for n, a in flat.items()})
     if problems:
         raise ValueError("the page cannot run the model:\n" + "\n".join(problems))
-    if tok is not None:
-        tok = {**tok._state(), "special_tokens": list(tok.special_tokens)}
     weights = b"".join(encode({n: _smallest(a) for n, a in flat.items()}, {}))
     return {
         "config": dataclasses.asdict(cfg),
-        "tokenizer": tok,
+        "tokenizer": None if tok is None else pack_tokenizer(tok),
         "weights": base64.b64encode(weights).decode(),
     }
+
+
+def pack_tokenizer(tok):
+    """What ``new Tokenizer`` takes in JavaScript, of byte pairs, as a dict."""
+    return {**tok._state(), "special_tokens": list(tok.special_tokens)}
 
 
 def _smallest(array):

@@ -11,7 +11,7 @@ from minigpt.plots import bars, piece
 from minigpt.sampling import check_settings, distribution, whole
 from minigpt.streaming import first_ids
 from minigpt.widgets import bundle
-from minigpt.widgets.alive import AliveModel
+from minigpt.widgets.alive import AliveModel, refusing
 from minigpt.widgets.still import still
 
 HOTTEST = 3.0  # the right end of the temperature's slider
@@ -69,10 +69,8 @@ class SamplingExplorer(AliveModel):
             raise t.TraitError(
                 f"the id {odd[0]} is not in the vocabulary of {self.cfg.vocab_size}"
             )
-        try:
+        with refusing():
             _check(name, value)
-        except ValueError as error:
-            raise t.TraitError(str(error)) from None
         return value
 
     def _knows(self, token):

@@ -11,13 +11,11 @@ from minigpt.model import gpt
 from minigpt.plots import piece, shapes
 from minigpt.streaming import first_ids
 from minigpt.widgets import bundle
-from minigpt.widgets.alive import AliveModel
+from minigpt.widgets.alive import AliveModel, refusing
+from minigpt.widgets.still import LIVE
 
 WALKED = 24  # tokens at most: a row of a map stays wide enough to be seen
-STILL = (
-    "This is a still picture. With JavaScript switched on, or in a notebook, each "
-    "array shows its numbers, and another text changes them."
-)
+STILL = f"{LIVE}each array shows its numbers, and another text changes them."
 
 
 # Name, axes and chapter of each array: before the blocks, in each, and after them.
@@ -85,10 +83,8 @@ class ShapeWalk(AliveModel):
 
     @t.validate("opened")
     def _is_there(self, proposal):
-        try:
+        with refusing():
             _check(proposal["value"], self.cfg)
-        except ValueError as error:
-            raise t.TraitError(str(error)) from None
         return proposal["value"]
 
     @property

@@ -1,9 +1,7 @@
 """What a page shows of a widget where no script runs: how it stands, as HTML."""
 
-STILL = (
-    "This is a still picture. With JavaScript switched on, or in a notebook, the "
-    "sliders move, and each change asks the model again."
-)
+LIVE = "This is a still picture. With JavaScript switched on, or in a notebook, "
+STILL = f"{LIVE}the sliders move, and each change asks the model again."
 
 
 def still(story, sliders, picture, said=STILL):

@@ -12,14 +12,12 @@ from minigpt.plots import tokens
 from minigpt.sampling import whole
 from minigpt.tokenizer import BPETokenizer
 from minigpt.widgets import bundle
-from minigpt.widgets.alive import Alive
+from minigpt.widgets.alive import Alive, refusing
+from minigpt.widgets.still import LIVE
 
 LARGEST = 100_000  # bytes of a tokenizer that a page carries: about 8,000 merges
 DRAWN = 60  # tokens in the still picture
-ALIVE = (
-    "This is a still picture. With JavaScript switched on, or in a notebook, the text "
-    "can be changed, and each token shows the merges that made it."
-)
+STILL = f"{LIVE}the text can be changed, and each token shows the merges that made it."
 TOO_LARGE = (
     "This is a still picture: the tokenizer's {:,} merges would take {:,} bytes of the "
     "page. In a notebook the text can be changed, and each token shows its merges."
@@ -54,7 +52,7 @@ class TokenizerExplorer(Alive):
         for name, value in {"text": text, "piece": piece, "step": step}.items():
             _check(name, value)
         self.tok = tok
-        self._packed = {**tok._state(), "special_tokens": list(tok.special_tokens)}
+        self._packed = bundle.pack_tokenizer(tok)
         self._size = len(json.dumps(self._packed))
         carried = {} if self._model is None else self._packed
         super().__init__(text=text, piece=piece, step=step, tokenizer=carried)
@@ -66,10 +64,8 @@ class TokenizerExplorer(Alive):
 
     @t.validate("text", "piece", "step")
     def _fits(self, proposal):
-        try:
+        with refusing():
             _check(proposal["trait"].name, proposal["value"])
-        except ValueError as error:
-            raise t.TraitError(str(error)) from None
         return proposal["value"]
 
     @property
@@ -114,7 +110,7 @@ class TokenizerExplorer(Alive):
 
     def still(self):
         """The tokens, and the merges of the piece that is opened."""
-        sentence = ALIVE
+        sentence = STILL
         if self._model is None:
             sentence = TOO_LARGE.format(len(self.tok.merges), self._size)
         done = self.rows()[: None if self.step is None else self.step + 1]

@@ -8,14 +8,11 @@ import traitlets as t
 from minigpt.plots import curves
 from minigpt.plots.scene import visible
 from minigpt.widgets import bundle
-from minigpt.widgets.alive import Alive
-from minigpt.widgets.still import still
+from minigpt.widgets.alive import Alive, refusing
+from minigpt.widgets.still import LIVE, still
 from minigpt.widgets.training_record import check_record, shipped_record, small_record
 
-STILL = (
-    "This is a still picture. With JavaScript switched on, or in a notebook, the "
-    "slider moves through the moments of the training."
-)
+STILL = f"{LIVE}the slider moves through the moments of the training."
 
 
 class TrainingScrubber(Alive):
@@ -50,10 +47,8 @@ class TrainingScrubber(Alive):
 
     @t.validate("moment", "sample", "query")
     def _fits(self, proposal):
-        try:
+        with refusing():
             return self._check(proposal["trait"].name, proposal["value"])
-        except ValueError as error:
-            raise t.TraitError(str(error)) from None
 
     def _check(self, name, value):
         moments = self.record["moments"]
