@@ -33,6 +33,7 @@ class Page(HTMLParser):
     def __init__(self, path: Path):
         super().__init__()
         self.loads, self.links, self.anchors, self.empty = [], [], set(), []
+        self.said = {}  # in the head: what the page is
         self.text = path.read_text("utf8")
         self.feed(self.text)
 
@@ -42,6 +43,9 @@ class Page(HTMLParser):
         self.loads += [attributes[key] for key in LOADED & attributes.keys()]
         if tag == "link" and "href" in attributes:
             self.loads.append(attributes["href"])
+        if tag == "meta" and "content" in attributes:
+            key = attributes.get("name") or attributes.get("property")
+            self.said[key] = attributes["content"]
         if tag == "a" and "href" in attributes:
             self.links.append(attributes["href"])
         if tag == "img" and "alt" not in attributes:
@@ -109,6 +113,20 @@ def test_chapters_can_be_downloaded_as_notebooks(site, pages):
         copy = f"_sources/{path.name}"
         assert copy in page.links
         assert (site / copy).read_bytes() == path.read_bytes()
+
+
+def test_a_head_says_what_its_page_is(pages):
+    described = {
+        n: page.said for n, page in pages.items() if "description" in page.said
+    }
+    assert set(pages) - set(described) == {"search.html", "genindex.html"}
+    for name, said in described.items():
+        assert 40 <= len(said["description"]) <= 200, name
+        assert said["description"] == said["og:description"]
+        heading = re.search(r"<h1>(.*?)(?:<a|</h1>)", pages[name].text, re.DOTALL)[1]
+        assert said["og:title"] == re.sub("<[^>]+>", "", heading), name
+    assert len({said["description"] for said in described.values()}) == len(described)
+    assert "<title>A GPT you can read</title>" in pages["index.html"].text
 
 
 def test_every_image_has_alternative_text(pages):
