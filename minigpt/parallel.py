@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from minigpt import tree
+from minigpt import memory, tree
 from minigpt.autodiff import value_and_grad
 
 SMALL_STEP = 2e8  # floating-point operations under which threads gain nothing
@@ -43,7 +43,11 @@ def step_function(loss, workers):
     positions that ``mask`` counts, so each part weighs as many as it has of them.
     """
     both = value_and_grad(loss)
-    with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(workers) as pool:
+    with (
+        memory.kept(),
+        threadpool_limits(1, user_api="blas"),
+        ThreadPoolExecutor(workers) as pool,
+    ):
 
         def step(params, ids, targets, cfg, *, mask=None, rngs=None):
             parts = [slice(p[0], p[-1] + 1) for p in _parts(len(ids), workers)]
