@@ -3,7 +3,7 @@
 import numpy as np
 
 from minigpt.autodiff import Primitive
-from minigpt.ops.namespace import array_namespace
+from minigpt.ops.namespace import array_namespace, rows
 
 
 def unbroadcast(d, shape):
@@ -86,9 +86,6 @@ def linear(x, weight, bias=None, /):  # (…, I), (I, O), (O) -> (…, O)
 
 @linear.vjp
 def linear_vjp(_y, x, weight, _bias=None):
-    def rows(a):
-        return a.reshape(-1, a.shape[-1])
-
     return (
         lambda dy: (rows(dy) @ weight.T).reshape(x.shape),
         lambda dy: rows(x).T @ rows(dy),
