@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from minigpt.autodiff import Primitive
-from minigpt.ops.namespace import array_namespace, in_blocks, in_place
+from minigpt.ops.namespace import array_namespace, in_blocks, in_place, rows
 
 SLOPE = math.sqrt(2.0 / math.pi)
 
@@ -105,20 +105,20 @@ def layer_norm(x, weight, bias, /, *, eps=1e-5):  # (…, C), (C), (C) -> (…, 
 @layer_norm.vjp
 def layer_norm_vjp(_y, x, weight, _bias, *, eps=1e-5):
     x_hat, deviation = _standardise(np, x, eps)  # recomputed rather than stored
-    others = tuple(range(x.ndim - 1))
 
     def d_x(dy):
+        C = x.shape[-1]
         d = dy * weight
-        along = (d * x_hat).mean(axis=-1, keepdims=True)
-        d -= d.mean(axis=-1, keepdims=True)
+        along = np.vecdot(d, x_hat)[..., None] / C
+        d -= (dy @ weight)[..., None] / C
         d -= x_hat * along
         d /= deviation
         return d
 
     return (
         d_x,
-        lambda dy: (dy * x_hat).sum(axis=others),
-        lambda dy: dy.sum(axis=others),
+        lambda dy: np.einsum("nc,nc->c", rows(dy), rows(x_hat)),
+        lambda dy: rows(dy).sum(axis=0),
     )
 
 
@@ -138,8 +138,8 @@ def cross_entropy(logits, targets, mask=None, /):  # (…, V), (…), (…) -> (
     xp = array_namespace(logits)
     right = xp.take_along_axis(logits, targets[..., None], axis=-1)[..., 0]
     top = xp.max(logits, axis=-1, keepdims=True)
-    shifted = logits - top
-    nats = xp.log(xp.sum(xp.exp(shifted), axis=-1)) + top[..., 0] - right
+    total = xp.sum(in_place(xp.exp, logits - top), axis=-1)
+    nats = xp.log(total) + top[..., 0] - right
     if mask is None:
         return xp.mean(nats)
     return xp.sum(nats * mask_as(nats, mask)) / xp.sum(mask_as(nats, mask))
