@@ -8,6 +8,7 @@ from minigpt.autodiff import Primitive
 from minigpt.ops.namespace import array_namespace, in_blocks, in_place, rows
 
 SLOPE = math.sqrt(2.0 / math.pi)
+TINY, HUGE = 1e-30, 1e30  # between these a sum has neither vanished nor overflowed
 
 
 @Primitive
@@ -68,24 +69,50 @@ def softmax(scores, mask=None, /, *, scale=1.0):  # (…, S), (S) or more -> (�
     """Weights that are positive and sum to one along the last axis.
 
     ``scores`` are multiplied by ``scale``; where the boolean ``mask`` is False the
-    weight is exactly zero. The greatest score is subtracted first, which changes
-    nothing but keeps ``exp`` from overflowing.
+    weight is exactly zero.
     """
     xp = array_namespace(scores)
-    p = scores * scale
-    if mask is not None:
-        p = xp.where(mask, p, -xp.inf)
-    p -= xp.max(p, axis=-1, keepdims=True)
-    p = in_place(xp.exp, p)
-    p /= xp.sum(p, axis=-1, keepdims=True)
+    if xp is np:
+        p, total = exp_and_sum(lambda: scores * scale, mask)
+    else:
+        p = scores * scale
+        if mask is not None:
+            p = xp.where(mask, p, -xp.inf)
+        p = xp.exp(p - xp.max(p, axis=-1, keepdims=True))
+        total = xp.sum(p, axis=-1, keepdims=True)
+    p /= total
     return p
+
+
+def exp_and_sum(fresh, mask=None):
+    """``exp`` of the scores that ``fresh()`` makes, 0 where ``mask`` is False, and the
+    sum of each row, (…, 1).
+
+    To look for each row's greatest takes longer than ``exp``. So that is done only when
+    a sum shows that ``exp`` has overflowed, or vanished: subtracting the greatest from
+    its row changes no ratio.
+    """
+    with np.errstate(over="ignore", invalid="ignore"):
+        p = fresh()
+        np.exp(p, out=p)
+        if mask is not None:
+            p *= mask_as(p, mask)
+        total = p.sum(axis=-1, keepdims=True)
+    if not (TINY < total.min(initial=1.0) and total.max(initial=1.0) < HUGE):
+        p = fresh()
+        if mask is not None:
+            p = np.where(mask, p, -np.inf)
+        p -= p.max(axis=-1, keepdims=True)
+        np.exp(p, out=p)
+        total = p.sum(axis=-1, keepdims=True)
+    return p, total
 
 
 @softmax.vjp
 def softmax_vjp(p, _scores, _mask=None, *, scale=1.0):
     def d_scores(dp):
-        d = p * dp
-        d -= p * d.sum(axis=-1, keepdims=True)
+        d = dp - np.vecdot(p, dp)[..., None]
+        d *= p
         d *= scale
         return d
 
