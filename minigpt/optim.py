@@ -5,6 +5,7 @@ import math
 import numpy as np
 
 from minigpt import tree
+from minigpt.ops.namespace import BLOCK
 
 
 def adamw_init(params):
@@ -28,18 +29,39 @@ def adamw_update(
     correction2 = math.sqrt(1.0 - beta2 ** state["step"])
 
     def update(w, g, m, v):
+        change = np.empty_like(g)  # the only array that is made
         m *= beta1
-        m += (1.0 - beta1) * g
+        np.multiply(g, 1.0 - beta1, out=change)
+        m += change
         v *= beta2
-        v += (1.0 - beta2) * g * g
+        np.multiply(g, g, out=change)
+        change *= 1.0 - beta2
+        v += change
         if w.ndim >= 2:
             w *= 1.0 - lr * weight_decay
-        denominator = np.sqrt(v)
-        denominator /= correction2
-        denominator += eps
-        w -= (lr / correction1) * m / denominator
+        np.sqrt(v, out=change)
+        change += eps * correction2
+        np.divide(m, change, out=change)
+        change *= lr * correction2 / correction1
+        w -= change
 
-    tree.map(update, params, grads, state["m"], state["v"])
+    tree.map(in_rows(update), params, grads, state["m"], state["v"])
+
+
+def in_rows(update):
+    """``update`` for arrays of one shape, some rows at a time: what stands in a core's
+    cache goes through all of it there, instead of through the memory again and again.
+    """
+
+    def update_rows(*arrays):
+        first = arrays[0]
+        if first.size <= BLOCK:
+            return update(*arrays)
+        step = max(1, BLOCK * len(first) // first.size)
+        for start in range(0, len(first), step):
+            update(*(a[start : start + step] for a in arrays))
+
+    return update_rows
 
 
 def cosine_schedule(step, *, steps, lr, min_lr, warmup=0):
