@@ -42,7 +42,11 @@ def step_function(loss, workers):
     generator for each worker, or None, in ``rngs``. ``loss`` is a mean over the
     positions that ``mask`` counts, so each part weighs as many as it has of them.
     """
-    both = value_and_grad(loss)
+
+    def weighted(params, ids, targets, cfg, weight, **settings):
+        return loss(params, ids, targets, cfg, **settings) * weight
+
+    both = value_and_grad(weighted)
     with (
         memory.kept(),
         threadpool_limits(1, user_api="blas"),
@@ -54,17 +58,18 @@ def step_function(loss, workers):
             weights = _weights(targets, mask, parts)
 
             def run(number):
-                part = parts[number]
+                part, weight = parts[number], weights[number]
                 settings = {
                     "mask": None if mask is None else mask[part],
                     "rng": rngs[number] if rngs else None,
                 }
                 with np.errstate(over="ignore", invalid="ignore"):  # fit looks itself
-                    return both(params, ids[part], targets[part], cfg, **settings)
+                    return both(
+                        params, ids[part], targets[part], cfg, weight, **settings
+                    )
 
             numbers = [n for n in range(len(parts)) if weights[n]]
-            results = list(pool.map(run, numbers))
-            return _weighted_sum(results, [weights[n] for n in numbers])
+            return _sum(list(pool.map(run, numbers)))
 
         yield step
 
@@ -80,16 +85,14 @@ def _weights(targets, mask, parts):
     return [count / sum(counts) for count in counts]
 
 
-def _weighted_sum(results, weights):
-    """Sum of weight times loss, and of weight times gradient, in the order given."""
-    if len(results) == 1:
-        return results[0]
-    loss = sum(float(value) * w for (value, _), w in zip(results, weights, strict=True))
+def _sum(results):
+    """The sum of the losses, and of the gradients, in the order given."""
+    loss = sum(float(value) for value, _ in results)
+    (_, total), *others = results
 
-    def add(*grads):
-        total = grads[0] * weights[0]
-        for g, w in zip(grads[1:], weights[1:], strict=True):
-            total += g * w
+    def add(total, *grads):
+        for g in grads:
+            total += g
         return total
 
-    return loss, tree.map(add, *(grads for _, grads in results))
+    return loss, tree.map(add, total, *(grads for _, grads in others))
