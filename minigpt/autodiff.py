@@ -26,8 +26,9 @@ class Primitive:
 
     Arrays come by position, settings by keyword. The rule takes the result, the inputs
     and the settings, and returns for each input a function ``dy -> d_input``, or None
-    where there is no derivative. Where an argument of the rule begins with an
-    underscore, the rule reads its shape and dtype only, and the tape keeps no data.
+    where there is no derivative; or one function that gives all of these at once. Where
+    an argument of the rule begins with an underscore, the rule reads its shape and
+    dtype only, and the tape keeps no data.
     """
 
     def __init__(self, forward):

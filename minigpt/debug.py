@@ -75,16 +75,16 @@ def memory(cfg, batch_size, length=None, *, bytes_per_number=4):
 
     ``length`` is that of the texts in tokens, ``cfg.n_ctx`` when not given. Returns
     ``{"parameters", "gradients", "optimizer", "activations"}``. The tape keeps 16 C
-    numbers for each token and block and H T for the attention, and at the end two C and
-    the logits with their softmax; the rule at work holds about two more of the largest
-    arrays. Dropout comes on top.
+    numbers for each token and block, and two C at the end; the rule at work holds two
+    of the largest arrays, the logits or what a block widens to. Dropout comes on top,
+    and with it the weights of the attention, H T for each token and block.
     """
     T = cfg.n_ctx if length is None else length
     C, V = cfg.n_embd, cfg.vocab_size
     matrices = 12 * C * C + 13 * C
     parameters = V * C + cfg.n_ctx * C + cfg.n_layer * matrices + 2 * C
-    kept = cfg.n_layer * (16 * C + cfg.n_head * T) + 2 * V + 2 * C
-    working = 2 * max(cfg.n_head * T, V, 4 * C)
+    kept = cfg.n_layer * 16 * C + 2 * C
+    working = 2 * max(V, 4 * C)
     numbers = {
         "parameters": parameters,
         "gradients": parameters,

@@ -161,14 +161,16 @@ class Tape:
                     f"with @{primitive.__name__}.vjp"
                 )
             rules = primitive.rule(*kept, **settings)
+            together = rules(dy) if callable(rules) else None
             for position, parent in enumerate(parents):
                 if parent is None:
                     continue
-                if rules[position] is None:
+                rule = rules[position] if together is None else together[position]
+                if rule is None:
                     raise ValueError(
                         f"{primitive.__name__} has no derivative by argument {position}"
                     )
-                gradients.add(parent, rules[position](dy))
+                gradients.add(parent, rule(dy) if together is None else rule)
         return gradients
 
 

@@ -36,7 +36,8 @@ def test_signals_come_in_the_order_of_the_model_and_end_with_its_logits():
     seen = debug.signals(params, IDS, CFG)
     assert next(iter(seen)) == "embedding" and list(seen)[-2:] == ["ln_f", "logits"]
     assert [n for n in seen if n.count(".") == 1] == ["h.0", "h.1", "h.2"]
-    np.testing.assert_array_equal(seen["logits"], mg.gpt(params, IDS, CFG))
+    expected = mg.gpt(params, IDS, CFG)
+    np.testing.assert_allclose(seen["logits"], expected, rtol=0, atol=1e-5)
 
 
 def test_the_first_array_that_is_not_finite_is_named():
@@ -88,7 +89,7 @@ def test_what_memory_is_for():
     told, half = debug.memory(CFG, 4), debug.memory(CFG, 4, bytes_per_number=2)
     assert told["gradients"] == told["parameters"] == told["optimizer"] / 2
     assert half == {name: n // 2 for name, n in told.items()}
-    kept = 3 * (16 * 16 + 2 * 24) + 2 * 50 + 2 * 16 + 2 * 64
+    kept = 3 * 16 * 16 + 2 * 16 + 2 * 64
     assert told["activations"] == 4 * 4 * 24 * kept
 
 
@@ -99,5 +100,5 @@ def test_a_gradient_that_is_no_number_stays_none():
 
 def test_shorter_texts_take_less_memory():
     short, whole = debug.memory(CFG, 4, 12), debug.memory(CFG, 4)
-    assert short["activations"] < whole["activations"] / 2
+    assert short["activations"] == whole["activations"] / 2
     assert short["optimizer"] == whole["optimizer"]

@@ -12,13 +12,14 @@ import numpy as np
 
 from minigpt.autodiff import Traced
 from minigpt.ops.arithmetic import add, linear, matmul, multiply, sum
+from minigpt.ops.fused import attention
 from minigpt.ops.namespace import array_namespace
 from minigpt.ops.neural import cross_entropy, gelu, layer_norm, relu, softmax
 from minigpt.ops.shaping import embed, getitem, reshape, transpose
 
-__all__ = ["add", "array_namespace", "cross_entropy", "embed", "gelu", "getitem"]
-__all__ += ["layer_norm", "linear", "matmul", "multiply", "relu", "reshape", "softmax"]
-__all__ += ["sum", "transpose"]
+__all__ = ["add", "array_namespace", "attention", "cross_entropy", "embed", "gelu"]
+__all__ += ["getitem", "layer_norm", "linear", "matmul", "multiply", "relu", "reshape"]
+__all__ += ["softmax", "sum", "transpose"]
 
 # With these a traced array reads like any other: x + y, x @ y, x[..., :C].
 Traced.__add__ = Traced.__radd__ = lambda self, other: add(self, other)
