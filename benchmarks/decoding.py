@@ -13,13 +13,18 @@ import time
 import tracemalloc
 from pathlib import Path
 
+import memory
 import numpy as np
-from rounds import Contender, alternate, command, machine, serve
+import report
+from rounds import Contender, alternate, command, serve
 
 import minigpt as mg
 from minigpt.checkpoint import write_tensors
 
+TITLE = "(b, d, e) Writing with 124 million parameters"
 PROMPT, NEW, LONG = 64, 64, 512
+QUICK = {"n_layer": 1, "n_embd": 64, "n_head": 2, "n_ctx": 1024}
+NO_ONNX = "minigpt writes no ONNX file yet that ONNX Runtime could run"
 
 
 def prompt(length, vocab_size=50257):
@@ -48,13 +53,17 @@ def numpy_contender(folder):
             settings = {"temperature": 0}
             return timed(lambda: mg.generate(params, prompt(LONG), cfg, 1, **settings))
         if task == "memory":
-            return memory(params, cfg)
+            return arrays_at_peak(params, cfg)
+        if task == "peak":
+            return memory.peak(lambda: mg.generate(
+                params, prompt(LONG), cfg, NEW, temperature=0))  # fmt: skip
         return mg.generate(params, prompt(PROMPT), cfg, NEW, temperature=0).tolist()
 
-    serve({"parameters": sum(a.size for a in mg.tree.flatten(params).values())}, do)
+    read = mg.tree.size(params) - (cfg.n_ctx - 1) * cfg.n_embd  # one row of positions
+    serve({"bytes": 4 * read}, do)
 
 
-def memory(params, cfg):
+def arrays_at_peak(params, cfg):
     """Bytes beside the weights at the peak of writing up to the last position."""
     tracemalloc.start()
     mg.generate(params, prompt(LONG), cfg, cfg.n_ctx - LONG, temperature=0)
@@ -72,8 +81,8 @@ def transformers_contender(folder):
         return serve({"missing": f"{error.name} is not installed"}, None)
     model = GPT2LMHeadModel.from_pretrained(folder).eval()
 
-    def write(n):
-        ids = torch.tensor(prompt(PROMPT))[None]
+    def write(n, length=PROMPT):
+        ids = torch.tensor(prompt(length))[None]
         with torch.no_grad():
             return model.generate(
                 ids, max_new_tokens=n, min_new_tokens=n, do_sample=False,
@@ -84,6 +93,8 @@ def transformers_contender(folder):
         ids = torch.tensor(prompt(LONG))[None]
         if task == "decode":
             return per_token(write)
+        if task == "peak":
+            return memory.peak(lambda: write(NEW, LONG))
         if task == "forward":
             return timed(lambda: model(ids))
         if task == "forward, last":
@@ -108,67 +119,116 @@ def per_token(write):
 # ---------------------------------------------------------------- the table
 
 
-def save_random(folder):
-    """A GPT-2 of 124 million random numbers, as Hugging Face lays it out."""
-    cfg = mg.Config.preset("gpt2")
+def save_random(folder, cfg):
+    """A GPT-2 of random numbers, 124 million unless it is a try, as Hugging Face lays
+    it out."""
     write_tensors(Path(folder) / "model.safetensors", mg.tree.flatten(mg.init(cfg)))
     config = {"model_type": "gpt2", "architectures": ["GPT2LMHeadModel"]}
+    names = "vocab_size", "n_embd", "n_layer", "n_head"
+    config |= {name: getattr(cfg, name) for name in names}
+    config |= {"n_positions": cfg.n_ctx, "n_ctx": cfg.n_ctx}
     config |= {"bos_token_id": 50256, "eos_token_id": 50256}
     (Path(folder) / "config.json").write_text(json.dumps(config))
 
 
-def measure(rounds=5):
-    """Every figure, as ``{name: value}``; times are medians, in seconds."""
+def peak(name, folder):
+    """The memory of reading 512 tokens and writing 64, in a process of its own that
+    has written a little before: bytes, or None."""
+    process = Contender(__file__, name, folder)
+    process("text")
+    answer = process("peak")
+    process.close()
+    return answer["bytes"]
+
+
+def measure(rounds=5, quick=False):
+    """Every figure, as ``{name: value}``; times are in seconds."""
+    cfg = mg.Config(**QUICK) if quick else mg.Config.preset("gpt2")
     with tempfile.TemporaryDirectory() as folder:
-        save_random(folder)
+        save_random(folder, cfg)
         ours = Contender(__file__, "numpy", folder)
         theirs = Contender(__file__, "transformers", folder)
         tasks = ["bandwidth", "decode", "uncached", "prefill"]
         pairs = [(f"numpy {task}", ours, task) for task in tasks]
+        found = {"bytes": ours.ready["bytes"], "peak": {}}
         if missing := theirs.ready.get("missing"):
-            same = missing
+            found |= {"missing": missing, "same text": None}
         else:
             tasks = ["decode", "forward", "forward, last"]
             pairs += [(f"transformers {task}", theirs, task) for task in tasks]
-            same = ours("text") == theirs("text")
+            found["same text"] = ours("text") == theirs("text")
         alternate(pairs, rounds=1)  # warm up
-        times = alternate(pairs, rounds)
-        held = ours("memory")
+        found["times"] = alternate(pairs, rounds)
+        found["memory"] = ours("memory")
         for contender in (ours, theirs):
             contender.close()
-    positions = 1024 * 768  # of the position table, one row is read
-    read = 4 * (ours.ready["parameters"] - positions)
-    return {"times": times, "bytes": read, "memory": held, "same text": same,
-            "machine": machine(), "rounds": rounds}  # fmt: skip
+        for name in ("numpy", "transformers"):
+            if name == "numpy" or not missing:
+                found["peak"][name] = peak(name, folder)
+    return found
 
 
-def show(found):
-    times = {name: t["median"] for name, t in found["times"].items()}
-    decode, limit = times["numpy decode"], times["numpy bandwidth"] * found["bytes"]
-    for name, value in found["machine"].items():
-        print(f"{name:10} {value}")
-    print(f"\nmedians of {found['rounds']} rounds that took turns\n")
-    for name, t in found["times"].items():
-        if name == "numpy bandwidth":
-            print(f"{'memory, GB a second':30} {1e-9 / t['median']:9.1f}")
+SAME = {True: "yes", False: "**no**", None: "not compared"}
+LABELS = {
+    "numpy decode": "minigpt, a token",
+    "transformers decode": "transformers, a token",
+    "numpy uncached": "an uncached loop, a token after 512",
+    "numpy prefill": "minigpt, reading 512 tokens",
+    "transformers forward": "transformers, reading 512 tokens",
+    "transformers forward, last": "transformers, the same with the last logits only",
+}
+
+
+def tables(found):
+    """Times, and what follows from them."""
+    times = found["times"]
+    ours = {"a token": "numpy decode", "reading": "numpy prefill"}
+    lines = []
+    for name, label in LABELS.items():
+        if name not in times:
+            lines.append((label, found["missing"], None, None))
             continue
-        spread = f"({1e3 * t['least']:.1f} to {1e3 * t['greatest']:.1f})"
-        print(f"{name + ', ms':30} {1e3 * t['median']:9.1f}  {spread}")
-    print(f"\n{'tokens a second':44} {1 / decode:8.1f}")
-    print(f"{'share of what memory allows':44} {limit / decode:8.1%}")
-    print(f"{'an uncached step at 512 / a cached':44} "
-          f"{times['numpy uncached'] / decode:8.1f}")  # fmt: skip
-    if "transformers decode" in times:
-        for name, a, b in (
-            ("transformers / ours, a token", "transformers decode", "numpy decode"),
-            ("reading 512 / torch's forward", "numpy prefill", "transformers forward"),
-            ("… / its forward with the last logits only", "numpy prefill",
-             "transformers forward, last"),
-        ):  # fmt: skip
-            print(f"{name:44} {times[a] / times[b]:8.2f}")
-    print(f"{'the same greedy text as transformers':44} {found['same text']!s:>8}")
+        beside = times[ours["reading" if "reading" in label or "same" in label
+                            else "a token"]]  # fmt: skip
+        ratio = times[name]["median"] / beside["median"]
+        size = found["peak"].get(name.split()[0]) if "decode" in name else None
+        told = report.number(ratio), report.megabytes(size)
+        lines.append((label, report.spread(times[name]), *told))
+    lines.append(("ONNX Runtime, a token", NO_ONNX, None, None))
+    heads = "", "ms", "× minigpt", "peak MB"
+    limit = times["numpy bandwidth"]["median"] * found["bytes"]
+    decode = times["numpy decode"]["median"]
     beside = found["memory"]["peak"] - found["memory"]["cache"]
-    print(f"{'MB beside weights and cache, at the peak':44} {beside / 1e6:8.1f}")
+    return [report.table(
+        "Greedy writing after a prompt of 64 tokens", heads, lines,
+        f"{1 / decode:,.1f} tokens a second, {limit / decode:.0%} of what memory "
+        f"allows: each token reads {found['bytes'] / 1e6:,.0f} MB, at "
+        f"{1e-9 / times['numpy bandwidth']['median']:.1f} GB a second.",
+        "The same greedy text as transformers: "
+        f"{SAME[found['same text']]}.",
+        "*Peak*: above the resting size, while 512 tokens are read and 64 written. "
+        f"NumPy's own arrays beside weights and cache: {beside / 1e6:.1f} MB, writing "
+        "up to the last position.",
+    )]  # fmt: skip
+
+
+def reached(found):
+    """What is to be reached, see `report.targets`."""
+    times = {name: t["median"] for name, t in found["times"].items()}
+    share = times["numpy bandwidth"] * found["bytes"] / times["numpy decode"]
+    uncached = times["numpy uncached"] / times["numpy decode"]
+    theirs, forward = None, None
+    if "transformers decode" in times:
+        theirs = times["transformers decode"] / times["numpy decode"]
+        forward = times["numpy prefill"] / times["transformers forward"]
+    beside = (found["memory"]["peak"] - found["memory"]["cache"]) / 1e6
+    return [
+        ("a token: share of what memory allows", share, ">= 0.8"),
+        ("a token: seconds of transformers / ours", theirs, ">= 2.2"),
+        ("an uncached step at 512 tokens / a cached one", uncached, ">= 25"),
+        ("reading 512 tokens: seconds / torch's forward", forward, "<= 1.2"),
+        ("MB beside weights and cache", beside, "<= 100"),
+    ]
 
 
 def contender(name, folder):
@@ -176,4 +236,4 @@ def contender(name, folder):
 
 
 if __name__ == "__main__":
-    command(__doc__, contender, lambda rounds: show(measure(rounds)))
+    command(__doc__, contender, measure, tables)

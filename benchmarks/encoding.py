@@ -11,17 +11,19 @@ the clock starts, and contenders take turns. Needs tinyshakespeare.txt and gpt2/
 
 import time
 from collections import Counter
-from pathlib import Path
 
+import memory
+import report
 import textbook_bpe as textbook
-from rounds import Contender, alternate, command, machine, serve
+from rounds import Contender, alternate, command, serve
 
 from minigpt import bpe, data
 from minigpt.gpt2_files import byte_alphabet
 from minigpt.tokenizer import BPETokenizer
 
-HERE = Path(__file__).resolve().parent
+TITLE = "(c, d) Tokenizers"
 MERGES, FEW, LONG = 1_000, 5, "a" * 100_000
+QUICK = 20_000  # characters of the text
 ENCODERS = "minigpt", "tiktoken", "Hugging Face tokenizers", "textbook loop, no cache"
 RECOUNTS = "recount different pieces", "recount all pieces", "recount text as one list"
 LEARNERS = (
@@ -99,9 +101,12 @@ def hugging_face_learner(text):
     return learn
 
 
-def contender(name, figure):
-    """The side of a process that measures one figure, once or more often."""
+def contender(name, argument):
+    """The side of a process that measures one figure, once or more often, of as many
+    characters as are asked for."""
+    figure, length = argument.split()
     text = LONG if figure == "long" else data.read("tinyshakespeare.txt")
+    text = text[: int(length)]
     try:
         run = learner(name, text) if figure == "learn" else encoder(name, text)
     except ModuleNotFoundError as error:
@@ -110,6 +115,8 @@ def contender(name, figure):
     def do(task):
         if task == "result":
             return [i if isinstance(i, int) else i.hex() for i in run()]
+        if task == "peak":
+            return memory.peak(run)["bytes"]
         if figure == "warm":
             run()
         began = time.perf_counter()
@@ -122,11 +129,11 @@ def contender(name, figure):
 # ---------------------------------------------------------------- the table
 
 
-def fresh(figure, who):
+def fresh(figure, who, length):
     """What asks a new process each time."""
 
     def ask(task):
-        process = Contender(__file__, who, figure)
+        process = Contender(__file__, who, f"{figure} {length}")
         answer = process(task)
         process.close()
         return answer
@@ -134,23 +141,25 @@ def fresh(figure, who):
     return ask
 
 
-def measure(rounds=5):
-    """A dict for every row of the table: ``figure`` (one of `HEADS`), ``who``, and
-    either ``missing`` (why) or seconds (``median``, ``least``, ``greatest``; for
-    all merges, where a few were measured), ``ratio`` to minigpt's median, and ``same``,
-    the share of its ids or tokens that minigpt has as well."""
+def measure(rounds=5, quick=False):
+    """``{"rows", "characters"}``, with a dict for every row of the table: ``figure``
+    (one of `HEADS`), ``who``, and either ``missing`` (why) or seconds (``median``,
+    ``least``, ``greatest``; for all merges, where a few were measured), ``ratio`` to
+    minigpt's median, ``same``, the share of its ids or tokens that minigpt has as well,
+    and ``peak``, bytes above the resting size."""
     plan = [(figure, who) for figure in ("cold", "warm") for who in ENCODERS]
     plan += [("long", who) for who in ENCODERS[:3]]  # the loop would take minutes
     plan += [("learn", who) for who in LEARNERS]
-    results, missing = {}, {}
-    for figure, who in plan:
-        process = Contender(__file__, who, figure)
-        missing[figure, who] = process.ready.get("missing")
-        if not missing[figure, who]:
-            results[figure, who] = process("result")
+    length = QUICK if quick else len(data.read("tinyshakespeare.txt"))
+    results, peaks, missing, asks = {}, {}, {}, {}
+    for key in plan:
+        process = Contender(__file__, key[1], f"{key[0]} {length}")
+        missing[key] = process.ready.get("missing")
         process.close()
-    pairs = [((figure, who), fresh(figure, who), "time") for figure, who in results]
-    times = alternate(pairs, rounds)
+        if not missing[key]:
+            asks[key] = fresh(*key, length)
+            results[key], peaks[key] = asks[key]("result"), asks[key]("peak")
+    times = alternate([(key, ask, "time") for key, ask in asks.items()], rounds)
     rows = []
     for key in plan:
         row = {"figure": key[0], "who": key[1]}
@@ -161,8 +170,8 @@ def measure(rounds=5):
         row |= {name: t * scale for name, t in times[key].items()}
         row["ratio"] = row["median"] / times[key[0], "minigpt"]["median"]
         row["same"] = share(results[key], results[key[0], "minigpt"], key[0])
-        rows.append(row)
-    return rows
+        rows.append(row | {"peak": peaks[key]})
+    return {"rows": rows, "characters": length}
 
 
 def share(found, ours, figure):
@@ -179,26 +188,45 @@ HEADS = {
 }
 
 
-def show(rows, rounds):
-    for name, value in machine().items():
-        print(f"{name:10} {value}")
-    print(f"\nTiny Shakespeare; medians of {rounds} rounds that took turns")
-    n, figure = len(data.read("tinyshakespeare.txt")), None
-    for row in rows:
+def tables(found):
+    """One table a figure."""
+    return [figure_table(found, figure) for figure in HEADS]
+
+
+def figure_table(found, figure):
+    n = {"long": len(LONG), "learn": 0}.get(figure, found["characters"])
+    lines = []
+    for row in found["rows"]:
         if row["figure"] != figure:
-            figure = row["figure"]
-            print(f"\n{HEADS[figure]}")
-            print(f"{'':34}{'seconds':>8} {'(from to)':17} {'Mchar/s':>8}"
-                  f"{'× ours':>9} {'the same':>9}")  # fmt: skip
-        if "missing" in row:
-            print(f"  {row['who']:32} {row['missing']}")
             continue
-        length = {"long": len(LONG), "learn": 0}.get(figure, n)
-        speed = f"{length / row['median'] / 1e6:.2f}" if length else ""
-        spread = f"({row['least']:.3f} {row['greatest']:.3f})"
-        print(f"  {row['who']:32}{row['median']:8.3f} {spread:17} {speed:>8}"
-              f"{row['ratio']:9.2f} {row['same']:9.0%}")  # fmt: skip
+        if "missing" in row:
+            lines.append((row["who"], row["missing"], *[None] * 4))
+            continue
+        speed = f"{n / row['median'] / 1e6:.2f}" if n else None
+        ratio, size = report.number(row["ratio"]), report.megabytes(row["peak"])
+        same = f"{row['same']:.0%}"
+        lines.append((row["who"], report.spread(row, 1.0), speed, ratio, same, size))
+    heads = "", "seconds", "million characters a second", "× minigpt", "the same"
+    return report.table(HEADS[figure], (*heads, "peak MB"), lines)
+
+
+def reached(found):
+    """What is to be reached, see `report.targets`."""
+    cold = ratio(found, "cold", "tiktoken")
+    counts = [ratio(found, "learn", f"{RECOUNTS[1]}, {e}") for e in ("first", "last")]
+    few = None if None in counts else min(counts)
+    return [
+        ("the first encode: seconds / tiktoken", cold and 1.0 / cold, "<= 10"),
+        (f"{MERGES:,} merges: seconds of recounting all pieces / ours", few, ">= 50"),
+    ]
+
+
+def ratio(found, figure, who):
+    for row in found["rows"]:
+        if (row["figure"], row["who"]) == (figure, who):
+            return row.get("ratio")
+    return None
 
 
 if __name__ == "__main__":
-    command(__doc__, contender, lambda rounds: show(measure(rounds), rounds))
+    command(__doc__, contender, measure, tables)
