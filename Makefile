@@ -2,7 +2,7 @@
 # interpreter that .venv is made from (3.11 or newer); everything else follows.
 .DEFAULT_GOAL := help
 .PHONY: help book test test-all notebooks lab generate train download clean-model \
-	retrain lint clean
+	bench retrain lint clean
 
 NEWER = import sys; sys.exit(sys.version_info < (3, 11))
 PYTHON ?= $(shell for p in python3 python python3.14 python3.13 python3.12 python3.11; \
@@ -62,6 +62,9 @@ download: $(READY) ## Fetch a model or data (MODEL=gpt2-medium)
 clean-model: $(READY) ## Remove a downloaded or trained model (MODEL=gpt2-medium)
 	@$(BIN)/python -m minigpt remove \
 	"$${MODEL:?is empty: name a model, as in make clean-model MODEL=gpt2-medium}"
+
+bench: $(READY) ## Measure beside other libraries (PART=training, QUICK=1)
+	$(BIN)/python benchmarks $(PART) $(if $(QUICK),--quick) $(OPTIONS)
 
 retrain: $(READY) ## Train the shipped model again, about ten minutes
 	$(BIN)/python -m minigpt.assets.retrain

@@ -24,7 +24,7 @@ from minigpt.checkpoint import write_tensors
 TITLE = "(b, d, e) Writing with 124 million parameters"
 PROMPT, NEW, LONG = 64, 64, 512
 QUICK = {"n_layer": 1, "n_embd": 64, "n_head": 2, "n_ctx": 1024}
-NO_ONNX = "minigpt writes no ONNX file yet that ONNX Runtime could run"
+NO_ONNX = "minigpt writes no ONNX yet"
 
 
 def prompt(length, vocab_size=50257):
@@ -186,7 +186,7 @@ def tables(found):
     lines = []
     for name, label in LABELS.items():
         if name not in times:
-            lines.append((label, found["missing"], None, None))
+            lines.append(report.missing(label, found["missing"], 4))
             continue
         beside = times[ours["reading" if "reading" in label or "same" in label
                             else "a token"]]  # fmt: skip
@@ -194,7 +194,7 @@ def tables(found):
         size = found["peak"].get(name.split()[0]) if "decode" in name else None
         told = report.number(ratio), report.megabytes(size)
         lines.append((label, report.spread(times[name]), *told))
-    lines.append(("ONNX Runtime, a token", NO_ONNX, None, None))
+    lines.append(report.missing("ONNX Runtime", NO_ONNX, 4))
     heads = "", "ms", "× minigpt", "peak MB"
     limit = times["numpy bandwidth"]["median"] * found["bytes"]
     decode = times["numpy decode"]["median"]

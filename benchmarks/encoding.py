@@ -115,10 +115,10 @@ def contender(name, argument):
     def do(task):
         if task == "result":
             return [i if isinstance(i, int) else i.hex() for i in run()]
-        if task == "peak":
-            return memory.peak(run)["bytes"]
         if figure == "warm":
             run()
+        if task == "peak":
+            return memory.peak(run)["bytes"]
         began = time.perf_counter()
         run()
         return time.perf_counter() - began
@@ -200,7 +200,7 @@ def figure_table(found, figure):
         if row["figure"] != figure:
             continue
         if "missing" in row:
-            lines.append((row["who"], row["missing"], *[None] * 4))
+            lines.append(report.missing(row["who"], row["missing"], 6))
             continue
         speed = f"{n / row['median'] / 1e6:.2f}" if n else None
         ratio, size = report.number(row["ratio"]), report.megabytes(row["peak"])

@@ -3,9 +3,9 @@
 Linux keeps the most that a process ever held in memory (VmHWM), and sets that mark back
 on request. So: hand free memory back to the system, note what the process rests at, set
 the mark back, run, and read it. Python's own ``tracemalloc`` would see NumPy's arrays,
-and neither PyTorch's nor JAX's. Elsewhere the mark cannot be set back: then the peak is
-what ``getrusage`` says the process grew by, which is too little where it was once
-larger, and None where there is no such call.
+and neither PyTorch's nor JAX's. Where the mark cannot be set back, the peak is what it
+rose by, which is too little where the process was once larger; elsewhere ``getrusage``
+knows the mark, or nobody, and then the peak is None.
 """
 
 import ctypes
@@ -38,20 +38,29 @@ def status(name):
 
 
 def grown(run):
-    """What ``getrusage`` knows of the same."""
+    """How far a mark rose that cannot be set back."""
     try:
-        import resource
-    except ModuleNotFoundError:  # Windows
+        most, how = highest()
+    except (OSError, ModuleNotFoundError):  # Windows has neither
         run()
-        return {"bytes": None, "how": "this system has no getrusage"}
-
-    def most():
-        unit = 1 if sys.platform == "darwin" else 1024
-        return unit * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-
+        return {"bytes": None, "how": "this system tells nobody"}
     before = most()
     run()
-    return {"bytes": most() - before, "how": "growth of ru_maxrss"}
+    return {"bytes": most() - before, "how": f"growth of {how}"}
+
+
+def highest():
+    """What gives the most that the process ever held, and its name. A new program's
+    ru_maxrss begins with its parent's, so that it comes second."""
+    if STATUS.exists():
+        return lambda: status("VmHWM"), "VmHWM"
+    import resource
+
+    unit = 1 if sys.platform == "darwin" else 1024
+    return (
+        lambda: unit * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss,
+        "ru_maxrss",
+    )
 
 
 def hand_back():

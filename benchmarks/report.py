@@ -23,6 +23,11 @@ def table(title, heads, rows, *notes):
     return {"title": title, "heads": list(heads), "rows": rows, "notes": list(notes)}
 
 
+def missing(name, why, columns):
+    """The row of somebody who does not take part: the reason stands in its name."""
+    return (f"{name} (missing: {why})", *[None] * (columns - 1))
+
+
 def plain(table):
     """A table for a terminal."""
     lines = [table["heads"], *table["rows"]]

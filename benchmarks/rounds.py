@@ -47,6 +47,7 @@ class Contender:
     def close(self):
         self.process.stdin.close()
         self.process.wait()
+        self.process.stdout.close()
 
     def _answer(self):
         line = self.process.stdout.readline()

@@ -117,7 +117,8 @@ def tables(found):
     for seed, one in enumerate(found["runs"]):
         for name, figures in one.items():
             if "missing" in figures:
-                lines.append((str(seed), name, figures["missing"], None, None))
+                missing = report.missing(name, figures["missing"], 4)
+                lines.append((str(seed), *missing))
                 continue
             off = abs(figures["first"] - one["minigpt"]["first"])
             agree = "yes" if off <= AGREE else f"**off by {off:.1g}**"

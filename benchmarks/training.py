@@ -179,7 +179,7 @@ def shape_table(one, side):
     lines = []
     for name, row in rows.items():
         if "missing" in row:
-            lines.append((name, row["missing"], *[None] * 5))
+            lines.append(report.missing(name, row["missing"], 7))
             continue
         speed = row.get("speed")
         lines.append((

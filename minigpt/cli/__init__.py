@@ -7,6 +7,7 @@ import when they run, so that help and completion stay quick.
 import click
 
 from minigpt import __version__
+from minigpt.cli.bench import bench
 from minigpt.cli.complete import completion
 from minigpt.cli.finetune import finetune
 from minigpt.cli.generate import generate
@@ -39,6 +40,6 @@ def main(debug):
     """
 
 
-for command in (generate, train, tokenize, finetune, download, info, remove):
+for command in (generate, train, tokenize, finetune, download, info, remove, bench):
     main.add_command(command)
 main.add_command(completion)
