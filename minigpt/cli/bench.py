@@ -27,12 +27,13 @@ PARTS = "training", "decoding", "encoding", "book", "shakespeare", "growth"
 )
 @click.pass_context
 def bench(ctx, parts, quick, rounds, out):
-    """Measure PARTs, or everything, beside other libraries.
+    """Measure speed and memory beside others.
 
     Prints tables, and writes them to RESULTS.md and results.json. Libraries that are
     not installed are named as missing; requirements-parity.txt lists them.
 
     \b
+    [PART]... is one or more of these, and all where none is named:
     training     a step of training: seconds, operations, memory
     decoding     writing with 124 million parameters
     encoding     tokenizers, at work and learning
