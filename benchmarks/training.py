@@ -28,6 +28,7 @@ SHAPES = (32, 64, 128, 4, 4), (16, 128, 192, 6, 6), (8, 256, 384, 6, 6)
 SHAPES += ((12, 64, 128, 4, 4),)
 QUICK = ((4, 16, 32, 2, 2),)
 TINY = 2, 4, 8, 1, 2  # of the tape that takes a number at a time
+ROUND = 6e10  # operations of a round
 V, TOKENS, CHECKED, TOLERANCE = 65, 100_000, 3, 1e-3
 NAMES = "minigpt", EAGER, FUSED, COMPILED, JAX, UNFUSED
 
@@ -149,6 +150,11 @@ def judged(shape, rows, side):
     return rows
 
 
+def steps_of(shape):
+    """How many steps of a shape are timed at once: about a second of them."""
+    return max(3, round(ROUND / operations.step_operations(*config(shape))))
+
+
 def off(losses, expected):
     """How far the losses of the first steps are from those expected, at most."""
     return float(np.abs(np.subtract(losses, expected)).max())
@@ -156,10 +162,10 @@ def off(losses, expected):
 
 def measure(rounds=5, quick=False):
     """Every figure, as JSON takes it."""
-    shapes, steps = (QUICK, 2) if quick else (SHAPES, 5)
     side = 256 if quick else 2048
     found = []
-    for shape in shapes:
+    for shape in QUICK if quick else SHAPES:
+        steps = 2 if quick else steps_of(shape)
         print(f"  training at (B, T, C, L, H) = {shape}", flush=True)
         found.append(measure_shape(shape, rounds, steps, side))
     return {"shapes": found, "side": side}
