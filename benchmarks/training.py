@@ -188,10 +188,11 @@ def shape_table(one, side):
             lines.append(report.missing(name, row["missing"], 7))
             continue
         speed = row.get("speed")
+        ratio = row["times"]["median"] / ours["times"]["median"]
         lines.append((
             name + (", scaled" if name == SCALAR else ""),
             report.spread(row["times"]),
-            None if name in PRODUCTS else ratio(row["times"], ours["times"]),
+            None if name in PRODUCTS else report.number(ratio),
             speed and f"{speed / 1e9:.0f}",
             speed and f"{speed / most:.0%}",
             report.megabytes(row.get("peak")),
@@ -213,10 +214,6 @@ def shape_table(one, side):
         "process of its own, after a step of 16 tokens (a whole one where a compiler "
         "needs it).",
     )  # fmt: skip
-
-
-def ratio(times, ours):
-    return report.number(times["median"] / ours["median"])
 
 
 def agreement(row):

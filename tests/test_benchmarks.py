@@ -385,7 +385,7 @@ def test_a_constant_is_never_below_zero():
 
 
 def test_the_book_is_measured_in_a_clone_of_its_own(monkeypatch):
-    where = "-c", "import minigpt; print(minigpt.__file__)"
+    where = "-P", "-c", "import minigpt; print(minigpt.__file__)"  # not by the folder
     failing = "-c", "print('1 failed'); raise SystemExit(3)"
     plan = {"cold build": where, "tests": failing}
     monkeypatch.setattr(book, "COMMANDS", plan)
