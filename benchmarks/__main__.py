@@ -8,6 +8,7 @@ goes to runs/benchmarks, unless told otherwise, so that it replaces no real figu
 """
 
 import argparse
+import os
 import shlex
 import sys
 import time
@@ -39,6 +40,7 @@ MODULES = {
 def measured(name, given):
     """A part for the file: what was found, how, when and where."""
     module, began = MODULES[name], time.perf_counter()
+    load = f"{os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else "unknown"
     rounds = given.rounds or (2 if given.quick else 5)
     found = module.measure(rounds, given.quick)
     typed = ["python", "benchmarks", name, *(["--quick"] if given.quick else [])]
@@ -49,7 +51,7 @@ def measured(name, given):
         "rounds": None if name in ("book", "shakespeare") else rounds,
         "quick": given.quick,
         "seconds": time.perf_counter() - began,
-        "machine": machine(),
+        "machine": machine() | {"load before": load},
         "found": found,
     }
 

@@ -69,10 +69,11 @@ def serve(ready, do):
 
 
 def alternate(pairs, rounds=5):
-    """Each ``(label, contender, task)`` once in every round; medians and spreads."""
+    """Each ``(label, contender, task)`` once in every round, there and back again, so
+    that nobody always follows the same one; medians and spreads."""
     seen = {label: [] for label, _, _ in pairs}
-    for _ in range(rounds):
-        for label, contender, task in pairs:
+    for number in range(rounds):
+        for label, contender, task in pairs[:: -1 if number % 2 else 1]:
             seen[label].append(contender(task))
     return {
         label: {

@@ -177,6 +177,19 @@ def test_contenders_may_use_every_processor(monkeypatch):
     assert "OPENBLAS_NUM_THREADS" not in left and left["MINIGPT_DATA"] == "/data"
 
 
+def test_rounds_take_turns_there_and_back():
+    calls = []
+
+    def contender(task):
+        calls.append(task)
+        return [9.0, 1.0, 2.0][(len(calls) - 1) // 2]
+
+    pairs = [(name, contender, name) for name in "ab"]
+    times = rounds.alternate(pairs, rounds=3)
+    assert "".join(calls) == "abbaab"
+    assert times["a"] == {"median": 2.0, "least": 1.0, "greatest": 9.0}
+
+
 def test_a_compiler_that_fails_is_missing_with_its_reason():
     class Broken:
         def step(self):
