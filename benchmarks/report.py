@@ -117,9 +117,12 @@ def document(parts, modules, command):
     a dict of ``tables(found)`` and ``reached(found)`` by name."""
     have = {name: parts[name] for name in modules if name in parts}
     quick = [name for name, part in have.items() if part["quick"]]
-    how = f"A quick try of {', '.join(quick)}: not for quoting." if quick else ""
+    how = f"A quick try of {', '.join(quick)}: no figures to quote." if quick else ""
     reached = [
-        row for n, part in have.items() for row in modules[n].reached(part["found"])
+        row
+        for name, part in have.items()
+        if not part["quick"]  # small sizes reach nothing
+        for row in modules[name].reached(part["found"])
     ]
     pages = [DOCUMENT.format(how=how, command=command), markdown(targets(reached))]
     for name, part in have.items():

@@ -110,7 +110,9 @@ def test_a_part_replaces_itself_and_leaves_the_others(tmp_path):
     module.save(tmp_path, {"book": newer})
     kept = report.read(tmp_path / "results.json")
     assert set(kept) == {"book", "growth"} and kept["book"]["quick"]
-    assert "A quick try of book: not for" in (tmp_path / "RESULTS.md").read_text("utf8")
+    text = (tmp_path / "RESULTS.md").read_text("utf8")
+    assert "A quick try of book: no figures to quote" in text
+    assert "tests: seconds" not in text  # a try is not judged
 
 
 @pytest.mark.parametrize("text", ["{", "[1]"])
