@@ -73,17 +73,23 @@ def cosine_schedule(step, *, steps, lr, min_lr, warmup=0):
     return min_lr + (lr - min_lr) * 0.5 * (1.0 + math.cos(math.pi * done))
 
 
+def sum_of_squares(grads):
+    """The sum of the squares of all numbers of all gradients."""
+    squares = [np.vdot(g, g) for g in tree.flatten(grads).values()]
+    return math.fsum(float(s) for s in squares)
+
+
 def global_norm(grads):
     """The length of all gradients seen as one long vector."""
-    squares = [np.vdot(g, g) for g in tree.flatten(grads).values()]
-    return math.sqrt(math.fsum(float(s) for s in squares))
+    return math.sqrt(sum_of_squares(grads))
 
 
-def clip(grads, limit):
+def clip(grads, limit, norm=None):
     """Shorten the gradient to ``limit`` where it is longer, in place, keeping its
     direction; returns its length before. Without a limit (0), or when the length is
-    not finite, the gradient stays. Pascanu, Mikolov and Bengio 2013."""
-    norm = global_norm(grads)
+    not finite, the gradient stays. ``norm`` is the length where ``grads`` are a part of
+    the gradient only. Pascanu, Mikolov and Bengio 2013."""
+    norm = global_norm(grads) if norm is None else norm
     if limit and limit < norm < math.inf:
 
         def shorten(g):

@@ -1,5 +1,6 @@
 """Training: take a batch, find the gradient, make a step; often. Chapter: training."""
 
+import contextlib
 import math
 import time
 from dataclasses import dataclass
@@ -66,9 +67,10 @@ def fit(
     ``save_every`` steps, a tenth of all), ``best/`` by validation loss and in the end
     the model, for `minigpt.load`. ``resume=True`` goes on from the newest checkpoint to
     the same bits as an unbroken run. Ctrl-C waits until a step is whole, and leaves a
-    checkpoint. ``workers`` threads share each batch; None chooses by the size of a
-    step, or as the checkpoint did. ``frozen`` are parameters that complete the model in
-    ``out`` where only a part is trained, see `finetune.tune`.
+    checkpoint. ``workers`` are processes that share each batch, see `parallel.team`;
+    None chooses by the size of a step, or as the checkpoint did. ``frozen`` are
+    parameters that complete the model in ``out`` where only a part is trained, see
+    `finetune.tune`.
 
     Raises ``ValueError`` for data and settings that cannot be, and
     ``FloatingPointError`` when the loss is no longer a number.
@@ -87,12 +89,12 @@ def fit(
     eval_every, save_every = eval_every or tenth, save_every or tenth
     with (
         np.errstate(over="ignore", invalid="ignore"),  # a sentence says more
-        parallel.step_function(loss, state.workers) as gradient,
+        at_work(state, loss, settings.batch_size) as team,
         tqdm(total=steps, initial=state.step, disable=not progress) as bar,
         HeldBack() as ctrl_c,
     ):
         while state.step < steps:
-            record = update(state, cfg, train, settings, gradient)
+            record = update(state, cfg, train, settings, team)
             last = state.step == steps
             evaluating = val is not None and (state.step % eval_every == 0 or last)
             if evaluating:
@@ -121,8 +123,26 @@ def fit(
     return Result(state.params, history)
 
 
-def update(state, cfg, train, settings, gradient):
-    """One step of training, ``state`` changed in place; returns its record so far."""
+@contextlib.contextmanager
+def at_work(state, loss, batch_size):
+    """The `parallel.Team` that takes the steps of a run. Meanwhile ``state`` has arrays
+    in memory that the workers share, afterwards copies of them in ordinary memory;
+    where there is one worker, its own arrays all the time."""
+    given = state.params, state.optimizer, min(state.workers, batch_size)
+    with parallel.team(loss, *given) as team:
+        state.params, state.optimizer = team.params, team.optimizer
+        try:
+            yield team
+        finally:
+            if team.params is not given[0]:
+                state.params = tree.map(np.array, team.params)
+                for name in ("m", "v"):
+                    team.optimizer[name] = tree.map(np.array, team.optimizer[name])
+
+
+def update(state, cfg, train, settings, team):
+    """One step of training, ``state`` changed in place; returns its record so far.
+    ``team`` is `at_work` on the state."""
     started = time.perf_counter()
     step = state.step + 1
     lr = optim.cosine_schedule(
@@ -133,24 +153,14 @@ def update(state, cfg, train, settings, gradient):
         warmup=settings.warmup,
     )
     ids, targets, mask = draw(train, cfg, settings.batch_size, state.rng)
-    rngs = None
-    if cfg.dropout:
-        seeds = [[settings.seed, step, worker] for worker in range(state.workers)]
-        rngs = [np.random.default_rng(seed) for seed in seeds]
-    value, grads = gradient(state.params, ids, targets, cfg, mask=mask, rngs=rngs)
-    norm = optim.clip(grads, settings.clip)
-    record = {"step": step, "loss": float(value), "val_loss": None}
+    seed = [settings.seed, step] if cfg.dropout else None
+    value, norm = team.gradient(ids, targets, cfg, mask=mask, seed=seed)
+    record = {"step": step, "loss": value, "val_loss": None}
     record |= {"lr": lr, "grad_norm": norm}
-    _finite(record["loss"], record, "loss")
+    _finite(value, record, "loss")
     _finite(norm, record, "length of the gradient")
-    optim.adamw_update(
-        state.params,
-        grads,
-        state.optimizer,
-        lr=lr,
-        betas=settings.betas,
-        weight_decay=settings.weight_decay,
-    )
+    choice = {"betas": settings.betas, "weight_decay": settings.weight_decay}
+    team.update(limit=settings.clip, lr=lr, **choice)
     state.step = step
     state.losses.append(record["loss"])
     state.seconds += time.perf_counter() - started

@@ -59,9 +59,9 @@ def first_losses(count, steps):
     """The losses of the first steps, from the pieces of training by hand."""
     settings = mg.train.Settings(steps, 4, 1e-3, 1e-4, 0, 0.1, (0.9, 0.95), 1.0, 0, 0)
     state = mg.train.State.fresh(mg.init(CFG), 0, 1)
-    with mg.parallel.step_function(mg.next_token_loss, 1) as gradient:
+    with train.at_work(state, mg.next_token_loss, 4) as team:
         for _ in range(count):
-            yield train.update(state, CFG, IDS, settings, gradient)["loss"]
+            yield train.update(state, CFG, IDS, settings, team)["loss"]
 
 
 def test_parameters_are_copied_and_seeds_decide():
@@ -87,14 +87,14 @@ def test_dropout_trains_with_noise_of_its_own_seed():
     assert not same(one.params, fit().params)
 
 
-def test_each_step_and_worker_has_its_own_noise():
-    drawn = []
-
+def test_each_step_and_worker_has_its_own_noise(tmp_path):
     def loss(params, ids, targets, cfg, *, mask=None, rng=None):
-        drawn.append(rng.random())
+        with open(tmp_path / "drawn", "a") as file:
+            print(rng.random(), file=file)
         return mg.next_token_loss(params, ids, targets, cfg, mask=mask)
 
     fit(cfg=dataclasses.replace(CFG, dropout=0.2), loss=loss, workers=2)
+    drawn = (tmp_path / "drawn").read_text().splitlines()
     assert len(set(drawn)) == len(drawn) == 40
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from minigpt import data, parallel, tales, train, tree
+from minigpt import data, tales, train, tree
 from minigpt.checkpoint import load, save, write
 from minigpt.generate import generate
 from minigpt.loss import next_token_loss
@@ -88,17 +88,18 @@ def learn(params, cfg, texts, *, until=SETTINGS.steps, moment=None, progress=Tru
     """
     state = train.State.fresh(params, SEED, WORKERS)
     with (
-        parallel.step_function(next_token_loss, WORKERS) as gradient,
+        train.at_work(state, next_token_loss, SETTINGS.batch_size) as team,
         tqdm(total=until, disable=not progress, mininterval=1) as bar,
     ):
         while True:
             if moment is not None and state.step in MOMENTS:
                 moment(state.step, state.params)
             if state.step == until:
-                return state.params, state.losses
-            record = train.update(state, cfg, texts, SETTINGS, gradient)
+                break
+            record = train.update(state, cfg, texts, SETTINGS, team)
             bar.update()
             bar.set_postfix(loss=f"{record['loss']:.3f}", refresh=False)
+    return state.params, state.losses
 
 
 def loss(params, cfg, texts):

@@ -52,7 +52,7 @@ OF_A_RUN = (
         "--workers",
         metavar="N",
         type=click.IntRange(min=1),
-        help="Threads that share an update.  [default: by its size, or as the run "
+        help="Processes that share an update.  [default: by its size, or as the run "
         "began]",
     ),
 )

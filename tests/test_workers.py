@@ -1,0 +1,343 @@
+"""Workers in processes of their own: what reaches them, what comes, how they end."""
+
+import dataclasses
+import gc
+import os
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+from small_model import CFG, batch, same
+
+import minigpt as mg
+from minigpt import parallel, tree, workers
+from minigpt.ops import cross_entropy
+
+IDS = np.tile(np.arange(13), 20)
+PARAMS = mg.init(CFG)
+IDS_, TARGETS, _ = batch(rows=4)
+HERE = os.getpid()
+
+
+def plain(params, ids, targets, cfg, *, mask=None, rng=None):
+    return mg.next_token_loss(params, ids, targets, cfg, mask=mask)
+
+
+def there(does):
+    """A loss that does something first, in other processes than this one."""
+    here = os.getpid()
+
+    def loss(*batch, **settings):
+        if os.getpid() != here:
+            does()
+        return plain(*batch, **settings)
+
+    return loss
+
+
+@pytest.fixture
+def nothing_left():
+    """No process of a worker and no memory that was shared is left at the end."""
+    begun = []
+    start = workers.Process.__init__
+
+    def noted(self, *arguments):
+        start(self, *arguments)
+        begun.append(self.process)
+
+    workers.Process.__init__ = noted
+    try:
+        yield begun
+    finally:
+        workers.Process.__init__ = start
+    assert begun and all(process.returncode is not None for process in begun)
+    assert left_in_memory() == []
+
+
+def left_in_memory():
+    gc.collect()
+    maps = Path("/proc/self/maps")
+    if not maps.exists():
+        return []
+    return [line for line in maps.read_text().splitlines() if "memfd:minigpt" in line]
+
+
+def fit(out=None, **settings):
+    given = {"steps": 12, "batch_size": 4, "lr": 1e-2, "workers": 2, "progress": False}
+    return mg.fit(mg.init(CFG), CFG, IDS, out=out, **given | settings)
+
+
+# ---------------------------------------------------------------- what reaches them
+
+
+def test_a_run_leaves_ordinary_memory(nothing_left):
+    seen = []
+
+    def sampler(params):
+        seen.append(len(left_in_memory()))
+        return "sample"
+
+    result = fit(sampler=sampler)
+    if sys.platform == "linux":
+        assert max(seen) > 0  # so that the fixture would see it
+    for array in tree.flatten(result.params).values():
+        assert array.flags.owndata and array.flags.writeable
+    assert len(nothing_left) == 1
+
+
+def test_no_more_processes_than_rows(nothing_left):
+    fit(workers=9, batch_size=3)
+    assert len(nothing_left) == 2
+
+
+def test_one_worker_is_no_process(monkeypatch):
+    monkeypatch.delattr(workers.subprocess, "Popen")
+    params = fit(workers=1).params
+    monkeypatch.undo()
+    assert same(params, fit(workers=1).params)
+
+
+def closures(tmp_path):
+    rest = tree.map(np.copy, PARAMS)
+    part = {"ln_f": PARAMS["ln_f"]}
+
+    def on_a_part(part, *batch, **settings):
+        (tmp_path / str(os.getpid())).touch()
+        where = rest["wte"]["weight"]
+        while isinstance(where.base, np.ndarray):
+            where = where.base
+        (tmp_path / f"base of {os.getpid()}").write_text(type(where.base).__name__)
+        return plain(tree.merge(rest, part), *batch, **settings)
+
+    def on_primitives(params, ids, targets, cfg, **settings):
+        (tmp_path / str(os.getpid())).touch()
+        return cross_entropy(mg.gpt(params, ids, cfg), targets)
+
+    return {"on a part": (part, on_a_part), "on primitives": (PARAMS, on_primitives)}
+
+
+@pytest.mark.parametrize("name", ["on a part", "on primitives"])
+def test_a_closure_is_a_loss(name, tmp_path, nothing_left):
+    params, loss = closures(tmp_path)[name]
+    with parallel.step_function(loss, 2) as gradient:
+        value, grads = gradient(params, IDS_, TARGETS, CFG)
+    assert len(nothing_left) == 1
+    assert (tmp_path / str(nothing_left[0].pid)).exists()
+    expected, _ = mg.value_and_grad(loss)(params, IDS_, TARGETS, CFG)
+    assert value == pytest.approx(float(expected), rel=1e-6)
+    assert list(tree.flatten(grads)) == list(tree.flatten(params))
+    if name == "on a part":  # frozen weights are shared: a memoryview of the mmap
+        base = tmp_path / f"base of {nothing_left[0].pid}"
+        assert base.read_text() in ("mmap", "memoryview", "PickleBuffer")
+
+
+def test_a_lambda_is_a_loss(nothing_left):
+    loss = lambda params, ids, targets, cfg, mask, rng: plain(params, ids, targets, cfg)  # noqa: E731
+    assert same(fit(loss=loss).params, fit().params)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="processes need POSIX")
+@pytest.mark.parametrize("why", ["the loss", "the system"])
+def test_without_processes_there_are_threads(why, monkeypatch):
+    lock = threading.Lock()  # cannot be sent
+
+    def loss(*batch, **settings):
+        with lock:
+            return plain(*batch, **settings)
+
+    expected = fit().params
+    if why == "the system":
+        monkeypatch.setattr(workers.subprocess, "Popen", _refused)
+    sentence = (
+        "as threads.*" + {"the loss": "pickle", "the system": "OSError: no more"}[why]
+    )
+    with pytest.warns(RuntimeWarning, match=sentence):
+        params = fit(loss=loss if why == "the loss" else plain).params
+    assert same(params, expected)
+
+
+def _refused(*_, **__):
+    raise OSError("no more processes")
+
+
+def test_a_process_that_cannot_begin_gives_threads(monkeypatch, nothing_left):
+    monkeypatch.setattr(workers.sys, "path", [])  # finds no minigpt
+    monkeypatch.setenv("PYTHONSAFEPATH", "1")
+    with pytest.warns(RuntimeWarning, match="ended with code 1"):
+        params = parallel.team(plain, PARAMS, workers=2)
+        with params:
+            pass
+
+
+# ---------------------------------------------------------------- what comes back
+
+
+class Mine(Exception):
+    """An error of a test."""
+
+
+def test_an_error_comes_back_as_itself(nothing_left):
+    class Local(Mine):
+        pass
+
+    def does():
+        raise Local("told")
+
+    with pytest.raises(Local, match="told") as caught:
+        fit(loss=there(does))
+    assert caught.value.args == ("told",)
+    assert "in does" in caught.value.__notes__[0]
+
+
+def test_an_error_that_cannot_be_sent_is_told(nothing_left):
+    class Odd(Exception):
+        def __init__(self, one, two):
+            super().__init__(f"{one} and {two}")
+
+    def does():
+        raise Odd("this", "that")
+
+    with pytest.raises(RuntimeError, match="Odd: this and that"):
+        fit(loss=there(does))
+
+
+def test_after_an_error_the_others_go_on(nothing_left):
+    def loss(params, ids, targets, cfg, **settings):
+        if ids[0, 0] == 12:
+            raise Mine
+        return plain(params, ids, targets, cfg, **settings)
+
+    bad = {"here": IDS_.copy(), "there": IDS_.copy()}
+    bad["here"][0, 0] = bad["there"][2, 0] = 12
+    good = np.minimum(IDS_, 11)
+    with parallel.step_function(loss, 2) as gradient:
+        expected = gradient(PARAMS, good, TARGETS, CFG)
+        for ids in bad.values():
+            with pytest.raises(Mine):
+                gradient(PARAMS, np.where(ids == 12, 12, good), TARGETS, CFG)
+            value, grads = gradient(PARAMS, good, TARGETS, CFG)
+            assert value == expected[0] and same(grads, expected[1])
+        assert len(nothing_left) == 1
+
+
+def arrays(state):
+    return [state.params, state.optimizer["m"], state.optimizer["v"]]
+
+
+def test_a_loss_that_is_no_number_leaves_the_parameters(nothing_left):
+    state = mg.run.State.fresh(PARAMS, 0, 2)
+    settings = mg.run.Settings(
+        steps=9, batch_size=4, lr=1e-3, min_lr=0, warmup=0, weight_decay=0.1,
+        betas=(0.9, 0.95), clip=1.0, seed=0, data=0)  # fmt: skip
+
+    def loss(params, ids, targets, cfg, **given):
+        big = np.float32(np.inf if ids[0, 0] > 20 else 1)
+        return plain(params, ids % 13, targets % 13, cfg) * big
+
+    with mg.train.at_work(state, loss, 4) as team:
+        mg.train.update(state, CFG, IDS, settings, team)
+        before = tree.map(np.copy, arrays(state))
+        with pytest.raises(FloatingPointError, match="at step 2 the loss is inf"):
+            mg.train.update(state, CFG, IDS + 26, settings, team)
+        assert same(arrays(state), before)
+    assert same(arrays(state), before)
+
+
+# ---------------------------------------------------------------- how they end
+
+
+def test_a_process_that_is_killed_gets_a_sentence(nothing_left):
+    def does():
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    sentence = "process of worker 1 was killed by SIGKILL: .* workers=1"
+    with parallel.step_function(there(does), 2) as gradient:
+        for _ in range(2):  # and the next call does not hang
+            with pytest.raises(RuntimeError, match=sentence):
+                gradient(PARAMS, IDS_, TARGETS, CFG)
+
+
+def test_a_process_that_ends_gets_a_sentence(nothing_left):
+    def does():
+        raise SystemExit(3)
+
+    with pytest.raises(RuntimeError, match="worker 1 ended with code 3"):
+        fit(loss=there(does))
+
+
+def test_a_callback_that_raises_ends_them(nothing_left):
+    def callback(record):
+        raise Mine
+
+    with pytest.raises(Mine):
+        fit(callback=callback)
+
+
+def ctrl_c_here():
+    if os.getpid() == HERE:
+        os.kill(HERE, signal.SIGINT)
+
+
+def test_a_second_ctrl_c_does_not_wait_for_them(nothing_left):
+    def does():
+        threading.Event().wait()  # for ever
+
+    waiting = there(does)
+
+    def loss(*batch, **settings):
+        for _ in range(2):
+            ctrl_c_here()
+        return waiting(*batch, **settings)
+
+    with pytest.raises(KeyboardInterrupt):
+        fit(loss=loss)
+
+
+PROGRAM = """
+import sys, test_workers
+def callback(record):
+    print(record["step"], flush=True)
+test_workers.fit({out!r}, steps=100_000, callback=callback)
+"""
+
+
+@pytest.fixture
+def program(tmp_path):
+    path = [str(Path(__file__).parent), str(Path(mg.__file__).parents[1])]
+    with subprocess.Popen(
+        [sys.executable, "-c", PROGRAM.format(out=str(tmp_path))],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(path)},
+        start_new_session=True,
+        text=True,
+    ) as process:
+        assert process.stdout.readline()
+        yield process
+        process.kill()
+
+
+def test_they_end_with_the_process_that_is_killed(program):
+    program.kill()
+    # The workers write to the same pipes: their end comes when all of them are gone.
+    assert "Traceback" not in program.communicate(timeout=60)[1]
+
+
+def test_ctrl_c_in_a_terminal_leaves_a_checkpoint(program, tmp_path):
+    os.killpg(program.pid, signal.SIGINT)
+    told = program.communicate(timeout=60)[1]
+    assert told.count("Traceback") == 1 and "KeyboardInterrupt" in told
+    assert list(tmp_path.glob("checkpoint-*"))
+    assert program.returncode != 0
+
+
+def test_dropout_is_resumed_to_the_same_bits_in_threads(tmp_path, monkeypatch):
+    cfg = dataclasses.replace(CFG, dropout=0.2)
+    given = {"steps": 6, "batch_size": 4, "workers": 2, "progress": False}
+    whole = mg.fit(PARAMS, cfg, IDS, **given).params
+    monkeypatch.setattr(workers, "INHERITS", False)
+    assert same(mg.fit(PARAMS, cfg, IDS, **given).params, whole)
