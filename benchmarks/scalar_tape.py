@@ -142,7 +142,7 @@ def text_loss(p, ids, targets, cfg):
     return total(nats)
 
 
-def gradient(params, ids, targets, cfg, *, mask=None, rngs=None):
+def gradient(params, ids, targets, cfg):
     """Like ``value_and_grad(next_token_loss)``, for a whole batch without mask."""
     TAPE.clear()
     values = tree.map(lambda a: _values(a), params)

@@ -38,28 +38,38 @@ class Arrays:
     def __init__(self, params, cfg, ids, settings, loss=next_token_loss, gradient=None):
         rows = settings.batch_size
         tokens = rows * cfg.n_ctx
-        workers = parallel.choose_workers(tree.size(params), tokens, rows)
+        workers = 1
+        if not gradient:
+            workers = parallel.choose_workers(tree.size(params), tokens, rows)
         self.state = State.fresh(params, settings.seed, workers)
         self.cfg, self.ids, self.settings, self.loss = cfg, ids, settings, loss
         self.open = contextlib.ExitStack()
-        threads = parallel.step_function(loss, workers)
-        self.gradient = gradient or self.open.enter_context(threads)
+        self.team = self.open.enter_context(train.at_work(self.state, loss, rows))
+        if gradient:
+            self.team.workers[0].worker.value_and_grad = whole(gradient)
         self.ready = {"workers": workers}
 
     def step(self):
-        given = self.state, self.cfg, self.ids, self.settings, self.gradient
+        given = self.state, self.cfg, self.ids, self.settings, self.team
         return train.update(*given)["loss"]
 
     def warm(self):
         small = dataclasses.replace(self.cfg, n_ctx=min(SMALL[1], self.cfg.n_ctx))
         few = dataclasses.replace(self.settings, batch_size=SMALL[0])
-        train.update(self.state, small, self.ids, few, self.gradient)
+        train.update(self.state, small, self.ids, few, self.team)
 
     def validate(self, ids, batch_size):
         rows = len(ids) // self.cfg.n_ctx
         batches = math.ceil(rows / batch_size)
         given = self.state.params, self.cfg, ids, batch_size
         return train.evaluate(*given, batches=batches)
+
+
+def whole(gradient):
+    """``gradient`` as the one worker asks for it, whose share is the whole batch."""
+    return lambda params, ids, targets, cfg, weight, **_: gradient(
+        params, ids, targets, cfg
+    )
 
 
 class Batches:

@@ -28,7 +28,7 @@ from minigpt import tree
 from minigpt.memory import kept
 
 ALIGNED = 64  # bytes: a line of the cache belongs to one array
-LIBRARIES = "OPENBLAS", "OMP", "MKL", "BLIS", "VECLIB_MAXIMUM"  # …_NUM_THREADS
+BLAS = "OPENBLAS_NUM", "OMP_NUM", "MKL_NUM", "BLIS_NUM", "VECLIB_MAXIMUM"  # …_THREADS
 INHERITS = os.name == "posix"  # whether a process can hand files on to another
 
 
@@ -100,11 +100,11 @@ class Process:
         self.pipe, theirs = Pipe()
         descriptors = theirs.fileno(), memory
         serve = f"from minigpt.workers import serve; serve{descriptors}"
-        path = [entry or os.getcwd() for entry in sys.path]
-        one = dict.fromkeys([f"{name}_NUM_THREADS" for name in LIBRARIES], "1")
+        path = map(os.path.abspath, sys.path)
+        one = dict.fromkeys([f"{name}_THREADS" for name in BLAS], "1")
         with theirs:
             self.process = subprocess.Popen(
-                [sys.executable, "-P", "-c", serve],
+                [sys.executable, "-P", "-u", "-c", serve],  # no path, no buffers added
                 stdin=subprocess.DEVNULL,
                 env=os.environ | one | {"PYTHONPATH": os.pathsep.join(path)},
                 pass_fds=descriptors,
@@ -215,10 +215,10 @@ def _processes(make, trees, count, stack):
     given = {"trees": trees, "brought": brought}
     where, size = places(given)
     with nameless(size) as descriptor:
-        others = [Process(number, descriptor) for number in range(1, count)]
-        memory = mmap.mmap(descriptor, size)
-    for other in others:
-        stack.callback(other.stop)
+        memory, others = mmap.mmap(descriptor, size), []
+        for number in range(1, count):
+            others.append(Process(number, descriptor))
+            stack.callback(others[-1].stop)
     seen = views(where, memory)
     tree.map(np.copyto, seen, given)  # while they begin
     for number, other in enumerate(others, 1):

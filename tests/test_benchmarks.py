@@ -1,6 +1,7 @@
 """The programs that measure: what they count and compare. Nothing is timed here."""
 
 import json
+import os
 import subprocess
 import sys
 
@@ -97,11 +98,31 @@ def test_the_yardstick_sees_what_is_taken_and_given_back():
     assert memory.peak(lambda: None)["bytes"] < 2e6
 
 
+def test_the_yardstick_sees_the_workers_of_a_step(tmp_path):
+    (ids, targets, _), here = batch(rows=2), os.getpid()
+
+    def loss(*batch, **settings):
+        size = 10_000_000 if os.getpid() == here else 50_000_000
+        (tmp_path / str(size)).write_text(str(np.ones(size, np.uint8).sum()))
+        return mg.next_token_loss(*batch, **settings)
+
+    with mg.parallel.step_function(mg.next_token_loss, 2) as gradient:
+        gradient(noisy(), ids, targets, CFG)
+        seen = memory.peak(lambda: gradient(noisy(), ids, targets, CFG))
+        assert seen["bytes"] < 5e6
+    with mg.parallel.step_function(loss, 2) as gradient:
+        with pytest.raises(ValueError, match="leaves out"):  # they begin, and rest
+            gradient(noisy(), ids, targets, CFG, mask=np.zeros_like(ids, bool))
+        seen = memory.peak(lambda: gradient(noisy(), ids, targets, CFG))
+        assert 59e6 < seen["bytes"] < 70e6
+    assert len(list(tmp_path.iterdir())) == 2
+
+
 def test_a_mark_that_cannot_be_set_back_still_rises():
     code = (
         f"import sys; sys.path.append({str(FOLDER)!r})\n"
         "import numpy as np, memory\nfrom pathlib import Path\n"
-        "memory.CLEAR = Path('/nowhere/at/all')\n"
+        "memory.CLEAR = 'nowhere/at/all'\n"
         "found = memory.peak(lambda: np.ones(50_000_000, np.uint8))\n"
         "print(found['bytes'], found['how'])"
     )
@@ -111,8 +132,7 @@ def test_a_mark_that_cannot_be_set_back_still_rises():
 
 
 def test_without_proc_there_is_another_yardstick(monkeypatch, tmp_path):
-    monkeypatch.setattr(memory, "STATUS", tmp_path / "none")
-    monkeypatch.setattr(memory, "CLEAR", tmp_path / "none" / "either")
+    monkeypatch.setattr(memory, "PROC", tmp_path)
     calls = []
     assert "ru_maxrss" in memory.peak(lambda: calls.append(1))["how"]
     monkeypatch.setitem(sys.modules, "resource", None)
@@ -132,8 +152,8 @@ def losses(name, count=4, **other):
 def test_all_see_the_batches_that_training_draws(monkeypatch):
     seen, fixed = [], steppers.settings(3, 20, seed=4, min_lr=1e-4, warmup=2)
     ours = steppers.Arrays(noisy(dtype=np.float32), CFG, IDS, fixed)
-    gradient = ours.gradient
-    ours.gradient = lambda *a, **b: seen.append(a[1:3]) or gradient(*a, **b)
+    gradient = ours.team.gradient
+    ours.team.gradient = lambda *a, **b: seen.append(a[:2]) or gradient(*a, **b)
     others = steppers.Batches(CFG, IDS, fixed)
     for _ in range(3):
         before = ours.state.step
