@@ -108,7 +108,7 @@ class Process:
                 stdin=subprocess.DEVNULL,
                 env=os.environ | one | {"PYTHONPATH": os.pathsep.join(path)},
                 pass_fds=descriptors,
-                process_group=0,  # the terminal's Ctrl-C is for this process alone
+                process_group=0,  # Ctrl-C in a terminal is for this process alone
             )
 
     def begin(self, *told):
@@ -142,7 +142,6 @@ class Process:
 
 def serve(pipe, memory):
     """What the process of a worker does: as it is told, until nobody is there."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     memory, worker = mmap.mmap(memory, 0), None
 
     def work(name, *arguments):
