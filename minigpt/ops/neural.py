@@ -79,7 +79,7 @@ def softmax(scores, mask=None, /, *, scale=1.0):  # (…, S), (S) or more -> (�
         if mask is not None:
             p = xp.where(mask, p, -xp.inf)
         p = xp.exp(p - xp.max(p, axis=-1, keepdims=True))
-        total = xp.sum(p, axis=-1, keepdims=True)
+        total = row_sums(xp, p)
     p /= total
     return p
 
@@ -97,14 +97,14 @@ def exp_and_sum(fresh, mask=None):
         np.exp(p, out=p)
         if mask is not None:
             p *= mask_as(p, mask)
-        total = p.sum(axis=-1, keepdims=True)
+        total = row_sums(np, p)
     if not (TINY < total.min(initial=1.0) and total.max(initial=1.0) < HUGE):
         p = fresh()
         if mask is not None:
             p = np.where(mask, p, -np.inf)
         p -= p.max(axis=-1, keepdims=True)
         np.exp(p, out=p)
-        total = p.sum(axis=-1, keepdims=True)
+        total = row_sums(np, p)
     return p, total
 
 
@@ -131,27 +131,23 @@ def layer_norm(x, weight, bias, /, *, eps=1e-5):  # (…, C), (C), (C) -> (…, 
 
 @layer_norm.vjp
 def layer_norm_vjp(_y, x, weight, _bias, *, eps=1e-5):
-    x_hat, deviation = _standardise(np, x, eps)  # recomputed rather than stored
-
-    def d_x(dy):
+    def together(dy):
         C = x.shape[-1]
+        x_hat, deviation = _standardise(np, x, eps)  # recomputed rather than stored
+        d_weight = np.einsum("nc,nc->c", rows(dy), rows(x_hat))
         d = dy * weight
-        along = np.vecdot(d, x_hat)[..., None] / C
+        x_hat *= np.vecdot(d, x_hat)[..., None] / C
+        d -= x_hat
         d -= (dy @ weight)[..., None] / C
-        d -= x_hat * along
         d /= deviation
-        return d
+        return d, d_weight, np.ones(len(rows(dy)), dy.dtype) @ rows(dy)
 
-    return (
-        d_x,
-        lambda dy: np.einsum("nc,nc->c", rows(dy), rows(x_hat)),
-        lambda dy: rows(dy).sum(axis=0),
-    )
+    return together
 
 
 def _standardise(xp, x, eps):
     C = x.shape[-1]
-    x_hat = x - xp.sum(x, axis=-1, keepdims=True) / C
+    x_hat = x - row_sums(xp, x) / C
     variance = xp.vecdot(x_hat, x_hat)[..., None] / C
     deviation = xp.sqrt(variance + eps)
     x_hat /= deviation
@@ -188,6 +184,11 @@ def cross_entropy_vjp(_loss, logits, targets, mask=None):
         return d
 
     return d_logits, None, None
+
+
+def row_sums(xp, x):  # (…, C) -> (…, 1)
+    """A sum is a product with ones, which takes a third of the time."""
+    return xp.vecdot(x, xp.ones(x.shape[-1], dtype=x.dtype))[..., None]
 
 
 def mask_as(x, mask):
