@@ -178,8 +178,9 @@ def team(loss, params, optimizer=None, workers=1):
             return
         make, trees["grads"] = functools.partial(Share, loss), [params] * workers
         with hired(make, trees, workers) as (them, shared):
-            moments = {name: shared[name] for name in ("m", "v")}
-            yield Team(them, shared["params"], optimizer | moments)
+            optimizer = optimizer | {name: shared[name] for name in ("m", "v")}
+            del params, trees  # whoever called may let them go
+            yield Team(them, shared["params"], optimizer)
 
 
 @contextlib.contextmanager

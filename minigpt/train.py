@@ -128,13 +128,14 @@ def at_work(state, loss, batch_size):
     """The `parallel.Team` that takes the steps of a run. Meanwhile ``state`` has arrays
     in memory that the workers share, afterwards copies of them in ordinary memory;
     where there is one worker, its own arrays all the time."""
-    given = state.params, state.optimizer, min(state.workers, batch_size)
-    with parallel.team(loss, *given) as team:
+    count = min(state.workers, batch_size)
+    with parallel.team(loss, state.params, state.optimizer, count) as team:
+        own = team.params is state.params
         state.params, state.optimizer = team.params, team.optimizer
         try:
             yield team
         finally:
-            if team.params is not given[0]:
+            if not own:
                 state.params = tree.map(np.array, team.params)
                 for name in ("m", "v"):
                     team.optimizer[name] = tree.map(np.array, team.optimizer[name])

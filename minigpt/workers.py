@@ -204,6 +204,7 @@ def hired(make, trees, count):
                 stacklevel=5,
             )
             pair = _threads(make, trees, count, stack)
+        del trees  # there are copies now
         yield pair
 
 

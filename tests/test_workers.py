@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
+import weakref
 from pathlib import Path
 
 import numpy as np
@@ -93,6 +94,14 @@ def test_a_run_leaves_ordinary_memory(nothing_left):
     for array in tree.flatten(result.params).values():
         assert array.flags.owndata and array.flags.writeable
     assert len(nothing_left) == 1
+
+
+def test_what_is_shared_is_not_kept_twice(nothing_left):
+    state = mg.run.State.fresh(PARAMS, 0, 2)
+    flat = tree.flatten(arrays(state))
+    before = [weakref.ref(flat.pop(name)) for name in list(flat)]
+    with mg.train.at_work(state, plain, 4):
+        assert all(array() is None for array in before)
 
 
 def test_no_more_processes_than_rows(nothing_left):
