@@ -54,7 +54,7 @@ def ours(stepper):
         if isinstance(primitive, Primitive):
             primitive.forward = clocked(spent, name, primitive.forward)
             primitive.rule = clocked_rule(spent, name, primitive.rule)
-    for name in ("sum_of_squares", "clip", "adamw_update"):
+    for name in ("global_norm", "clip", "adamw_update"):
         setattr(optim, name, clocked(spent, name, getattr(optim, name)))
     stepper.step()
     spent.clear()

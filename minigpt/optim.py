@@ -73,15 +73,10 @@ def cosine_schedule(step, *, steps, lr, min_lr, warmup=0):
     return min_lr + (lr - min_lr) * 0.5 * (1.0 + math.cos(math.pi * done))
 
 
-def sum_of_squares(grads):
-    """The sum of the squares of all numbers of all gradients."""
-    squares = [np.vdot(g, g) for g in tree.flatten(grads).values()]
-    return math.fsum(float(s) for s in squares)
-
-
 def global_norm(grads):
     """The length of all gradients seen as one long vector."""
-    return math.sqrt(sum_of_squares(grads))
+    squares = [np.vdot(g, g) for g in tree.flatten(grads).values()]
+    return math.sqrt(math.fsum(float(s) for s in squares))
 
 
 def clip(grads, limit, norm=None):

@@ -8,7 +8,6 @@ ZeRO does in its first stage (Rajbhandari et al. 2020). Chapter: training.
 
 import contextlib
 import functools
-import math
 import os
 
 import numpy as np
@@ -74,10 +73,9 @@ class Share:
 
     @quiet
     def add(self):
-        """Add up this part of all gradients; returns the sum of its squares."""
+        """Add up this part of all gradients, where the first worker left its own."""
         for other in self.others:
             tree.map(np.add, self.total, other, self.total)
-        return optim.sum_of_squares(self.total)
 
     @quiet
     def update(self, norm, limit, step, settings):
@@ -126,7 +124,8 @@ class Team:
         parts = zip(*rows, masks, weights, strict=True)
         told = [(i, t, cfg, m, weight, seed) for i, t, m, weight in parts]
         loss = sum(self._all("gradient", told))
-        self.norm = math.sqrt(math.fsum(self._all("add")))
+        self._all("add")
+        self.norm = quiet(optim.global_norm)(self.grads)
         return loss, self.norm
 
     def update(self, *, limit=0.0, **settings):

@@ -80,6 +80,21 @@ def test_workers_agree():
     assert same(fit(workers=9).params, fit(workers=9).params)  # more than rows
 
 
+@pytest.mark.parametrize("workers", [1, 2, 3])
+def test_a_loop_of_ones_own_gives_the_same_bits(workers):
+    cfg = dataclasses.replace(CFG, n_embd=96, n_layer=1)  # one matrix has half of it
+    params, rng = mg.init(cfg), np.random.default_rng(7)
+    state = mg.optim.adamw_init(params)
+    with mg.parallel.step_function(mg.next_token_loss, workers) as gradient:
+        for _ in range(20):
+            ids, targets, mask = data.random_texts(TEXTS, 4, rng)
+            _, grads = gradient(params, ids, targets, cfg, mask=mask)
+            assert mg.optim.clip(grads, 0.1) > 0.1
+            mg.optim.adamw_update(params, grads, state, lr=1e-3)
+    settings = {"lr": 1e-3, "min_lr": 1e-3, "clip": 0.1, "seed": 7}
+    assert same(fit(TEXTS, cfg=cfg, workers=workers, **settings).params, params)
+
+
 def test_dropout_trains_with_noise_of_its_own_seed():
     cfg = dataclasses.replace(CFG, dropout=0.2)
     one, again, other = (fit(cfg=cfg, seed=s) for s in (0, 0, 1))
