@@ -197,12 +197,9 @@ def hired(make, trees, count):
             pair = kind(make, trees, count, stack)
         except Exception as error:
             stack.close()  # those that had begun
-            warnings.warn(
-                "the workers share this process as threads, which gives the same "
-                f"results and takes longer, because {type(error).__name__}: {error}",
-                RuntimeWarning,
-                stacklevel=5,
-            )
+            told = "the workers are threads, with the same results, later, because "
+            told += f"{type(error).__name__}: {error}"
+            warnings.warn(told, RuntimeWarning, stacklevel=5)
             pair = _threads(make, trees, count, stack)
         del trees  # there are copies now
         yield pair

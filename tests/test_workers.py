@@ -1,81 +1,36 @@
-"""Workers in processes of their own: what reaches them, what comes, how they end."""
+"""Workers in processes of their own: what reaches them, and what comes back."""
 
 import dataclasses
-import gc
 import os
-import signal
-import subprocess
 import sys
 import threading
 import weakref
-from pathlib import Path
 
 import numpy as np
 import pytest
-from small_model import CFG, batch, same
+from small_model import CFG, same
+from worker_runs import (
+    IDS,
+    IDS_,
+    PARAMS,
+    TARGETS,
+    Mine,
+    fit,
+    left_in_memory,
+    nothing_left_after,
+    plain,
+    there,
+)
 
 import minigpt as mg
 from minigpt import parallel, tree, workers
 from minigpt.ops import cross_entropy
 
-IDS = np.tile(np.arange(13), 20)
-PARAMS = mg.init(CFG)
-IDS_, TARGETS, _ = batch(rows=4)
-HERE = os.getpid()
-
-
-def plain(params, ids, targets, cfg, *, mask=None, rng=None):
-    return mg.next_token_loss(params, ids, targets, cfg, mask=mask)
-
-
-def there(does):
-    """A loss that does something first, in other processes than this one."""
-    here = os.getpid()
-
-    def loss(*batch, **settings):
-        if os.getpid() != here:
-            does()
-        return plain(*batch, **settings)
-
-    return loss
-
 
 @pytest.fixture
 def nothing_left():
-    """No process of a worker, no memory that was shared and no open file is left."""
-    begun, before = [], open_files()
-    start = workers.Process.__init__
-
-    def noted(self, *arguments):
-        start(self, *arguments)
-        begun.append(self.process)
-
-    workers.Process.__init__ = noted
-    try:
+    with nothing_left_after() as begun:
         yield begun
-    finally:
-        workers.Process.__init__ = start
-    assert begun and all(process.returncode is not None for process in begun)
-    assert left_in_memory() == []
-    assert open_files() == before
-
-
-def open_files():
-    descriptors = Path("/proc/self/fd")
-    return len(list(descriptors.iterdir())) if descriptors.exists() else None
-
-
-def left_in_memory():
-    gc.collect()
-    maps = Path("/proc/self/maps")
-    if not maps.exists():
-        return []
-    return [line for line in maps.read_text().splitlines() if "memfd:minigpt" in line]
-
-
-def fit(out=None, **settings):
-    given = {"steps": 12, "batch_size": 4, "lr": 1e-2, "workers": 2, "progress": False}
-    return mg.fit(mg.init(CFG), CFG, IDS, out=out, **given | settings)
 
 
 # ---------------------------------------------------------------- what reaches them
@@ -168,7 +123,7 @@ def test_without_processes_there_are_threads(why, monkeypatch):
     if why == "the system":
         monkeypatch.setattr(workers.subprocess, "Popen", _refused)
     sentence = (
-        "as threads.*" + {"the loss": "pickle", "the system": "OSError: no more"}[why]
+        "are threads.*" + {"the loss": "pickle", "the system": "OSError: no more"}[why]
     )
     with pytest.warns(RuntimeWarning, match=sentence):
         params = fit(loss=loss if why == "the loss" else plain).params
@@ -189,10 +144,6 @@ def test_a_process_that_cannot_begin_gives_threads(monkeypatch, nothing_left):
 
 
 # ---------------------------------------------------------------- what comes back
-
-
-class Mine(Exception):
-    """An error of a test."""
 
 
 def test_an_error_comes_back_as_itself(nothing_left):
@@ -263,94 +214,6 @@ def test_a_loss_that_is_no_number_leaves_the_parameters(factor, what, nothing_le
             mg.train.update(state, CFG, IDS + 26, settings, team)
         assert same(arrays(state), before)
     assert same(arrays(state), before)
-
-
-# ---------------------------------------------------------------- how they end
-
-
-def test_a_process_that_is_killed_gets_a_sentence(nothing_left):
-    def does():
-        os.kill(os.getpid(), signal.SIGKILL)
-
-    sentence = "process of worker 1 was killed by SIGKILL: .* workers=1"
-    with parallel.step_function(there(does), 2) as gradient:
-        for _ in range(2):  # and the next call does not hang
-            with pytest.raises(RuntimeError, match=sentence):
-                gradient(PARAMS, IDS_, TARGETS, CFG)
-
-
-def test_a_process_that_ends_gets_a_sentence(nothing_left):
-    def does():
-        raise SystemExit(3)
-
-    with pytest.raises(RuntimeError, match="worker 1 ended with code 3"):
-        fit(loss=there(does))
-
-
-def test_a_callback_that_raises_ends_them(nothing_left):
-    def callback(record):
-        raise Mine
-
-    with pytest.raises(Mine):
-        fit(callback=callback)
-
-
-def ctrl_c_here():
-    if os.getpid() == HERE:
-        os.kill(HERE, signal.SIGINT)
-
-
-def test_a_second_ctrl_c_does_not_wait_for_them(nothing_left):
-    def does():
-        threading.Event().wait()  # for ever
-
-    waiting = there(does)
-
-    def loss(*batch, **settings):
-        for _ in range(2):
-            ctrl_c_here()
-        return waiting(*batch, **settings)
-
-    with pytest.raises(KeyboardInterrupt):
-        fit(loss=loss)
-
-
-PROGRAM = """
-import sys, test_workers
-def callback(record):
-    print(record["step"], flush=True)
-test_workers.fit({out!r}, steps=10_000, callback=callback)
-"""
-
-
-@pytest.fixture
-def program(tmp_path):
-    path = [str(Path(__file__).parent), str(Path(mg.__file__).parents[1])]
-    with subprocess.Popen(
-        [sys.executable, "-c", PROGRAM.format(out=str(tmp_path))],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        env=os.environ | {"PYTHONPATH": os.pathsep.join(path)},
-        start_new_session=True,
-        text=True,
-    ) as process:
-        assert process.stdout.readline()
-        yield process
-        process.kill()
-
-
-def test_they_end_with_the_process_that_is_killed(program):
-    program.kill()
-    # The workers write to the same pipes: their end comes when all of them are gone.
-    assert "Traceback" not in program.communicate(timeout=60)[1]
-
-
-def test_ctrl_c_in_a_terminal_leaves_a_checkpoint(program, tmp_path):
-    os.killpg(program.pid, signal.SIGINT)
-    told = program.communicate(timeout=60)[1]
-    assert told.count("Traceback") == 1 and "KeyboardInterrupt" in told
-    assert list(tmp_path.glob("checkpoint-*"))
-    assert program.returncode != 0
 
 
 def test_dropout_is_resumed_to_the_same_bits_in_threads(tmp_path, monkeypatch):
