@@ -7,9 +7,19 @@ import sys
 import threading
 from pathlib import Path
 
+import numpy as np
 import pytest
 from small_model import CFG
-from worker_runs import IDS_, PARAMS, TARGETS, Mine, fit, nothing_left_after, there
+from worker_runs import (
+    IDS_,
+    PARAMS,
+    TARGETS,
+    Mine,
+    fit,
+    nothing_left_after,
+    plain,
+    there,
+)
 
 import minigpt as mg
 from minigpt import parallel
@@ -62,6 +72,21 @@ def test_a_second_ctrl_c_does_not_wait_for_them(nothing_left):
 
     with pytest.raises(KeyboardInterrupt):
         fit(loss=loss)
+
+
+def test_after_a_break_no_old_answer_is_taken_for_a_new_one(nothing_left):
+    here = os.getpid()
+
+    def loss(params, ids, *batch, **settings):
+        if os.getpid() == here and ids[0, 0] == 12:
+            raise KeyboardInterrupt
+        return plain(params, ids, *batch, **settings)
+
+    with parallel.step_function(loss, 2) as gradient:
+        with pytest.raises(KeyboardInterrupt):
+            gradient(PARAMS, np.full_like(IDS_, 12), TARGETS, CFG)
+        with pytest.raises(RuntimeError, match="worker 1 was killed"):
+            gradient(PARAMS, np.zeros_like(IDS_), TARGETS, CFG)
 
 
 PROGRAM = """
