@@ -32,14 +32,31 @@ def address(site):
 
 
 @pytest.fixture(scope="module")
-def browser(site):
+def browser():
     with chromium() as browser:
         yield browser
 
 
+@pytest.fixture(scope="module")
+def context(browser):
+    """Contexts of the browser by their options: made once, as each costs as much as a
+    page."""
+    made = {}
+
+    def context_of(**options):
+        key = repr(sorted(options.items()))
+        made[key] = made.get(key) or browser.new_context(**options)
+        return made[key]
+
+    yield context_of
+    for one in made.values():
+        one.close()
+
+
 @pytest.fixture
-def watched(browser):
-    """Open pages that note every request abroad and every error, and must be clean."""
+def watched(browser, context):
+    """Open pages that note every request abroad and every error, and must be clean. A
+    page ``alone`` may change its context: the clock, or what is permitted."""
     opened, noted = [], []
 
     def note_request(request):
@@ -55,9 +72,9 @@ def watched(browser):
         if request.failure != "net::ERR_ABORTED":  # by leaving the page too early
             noted.append(f"not loaded, {request.failure}: {request.url}")
 
-    def open_page(width=1280, scheme="light", **options):
-        size = {"width": width, "height": 900}
-        page = browser.new_page(viewport=size, color_scheme=scheme, **options)
+    def open_page(width=1280, scheme="light", alone=False, **options):
+        options |= {"viewport": {"width": width, "height": 900}, "color_scheme": scheme}
+        page = browser.new_page(**options) if alone else context(**options).new_page()
         page.on("request", note_request)
         page.on("console", note_message)
         page.on("pageerror", lambda error: noted.append(f"an error: {error}"))
@@ -67,5 +84,6 @@ def watched(browser):
 
     yield open_page
     for page in opened:
+        page.evaluate("localStorage.clear()")  # the context is another test's
         page.close()
     assert not noted

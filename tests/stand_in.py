@@ -57,9 +57,9 @@ def answer(explorer):
     return {"content": content, "weights": base64.b64encode(weights).decode()}
 
 
-def in_page(browser, explorer):
+def in_page(context, explorer):
     """A page with two views of a widget, and a list of its errors."""
-    page, errors = browser.new_page(), []
+    page, errors = context().new_page(), []
     page.on("pageerror", lambda error: errors.append(error))
     traits = explorer.traits(sync=True, page=True)
     state = {name: getattr(explorer, name) for name in traits}

@@ -2,7 +2,6 @@
 traits go both ways."""
 
 import pytest
-from engine.runners import chromium
 from stand_in import answer, in_page
 
 import minigpt as mg
@@ -10,16 +9,10 @@ import minigpt as mg
 widgets = pytest.importorskip("minigpt.widgets", reason="anywidget is missing")
 
 
-@pytest.fixture(scope="module")
-def browser():
-    with chromium() as browser:
-        yield browser
-
-
 @pytest.fixture
-def page(browser):
+def page(context):
     explorer = widgets.SamplingExplorer(*mg.load("tales"), "Once a girl", seed=2)
-    page, errors = in_page(browser, explorer)
+    page, errors = in_page(context, explorer)
     yield page
     page.close()
     assert not errors

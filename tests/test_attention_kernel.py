@@ -7,7 +7,7 @@ import re
 import numpy as np
 import pytest
 import traitlets
-from engine.runners import chromium, model
+from engine.runners import model
 from stand_in import in_page
 
 import minigpt as mg
@@ -84,15 +84,9 @@ def test_another_model_stays_a_picture():
     assert "data-model" not in text and "the &lt;i&gt;cat&lt;/i&gt;" in text
 
 
-@pytest.fixture(scope="module")
-def browser():
-    with chromium() as browser:
-        yield browser
-
-
 @pytest.fixture
-def page(browser, explorer):
-    page, errors = in_page(browser, explorer)
+def page(context, explorer):
+    page, errors = in_page(context, explorer)
     yield page
     page.close()
     assert not errors

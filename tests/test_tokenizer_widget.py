@@ -7,7 +7,6 @@ import re
 
 import pytest
 import traitlets
-from engine.runners import chromium
 from stand_in import in_page
 
 import minigpt as mg
@@ -125,17 +124,11 @@ def test_the_tokenizer_comes_as_one_message(tok, explorer, monkeypatch):
     assert mg.BPETokenizer._from_state(message["packed"]["tokenizer"]) == tok
 
 
-@pytest.fixture(scope="module")
-def browser():
-    with chromium() as browser:
-        yield browser
-
-
 IDS = "(view) => JSON.parse(document.querySelector(view + ' .mgw-ids').textContent)"
 
 
-def test_under_a_kernel_traits_go_both_ways(browser, tok, explorer):
-    page, errors = in_page(browser, explorer)
+def test_under_a_kernel_traits_go_both_ways(context, tok, explorer):
+    page, errors = in_page(context, explorer)
     assert page.evaluate(IDS, "#one") == explorer.ids
     page.locator("#one .mgw-chip").first.click()
     assert page.evaluate("saved.at(-1)") == {"text": TEXT, "piece": 0, "step": None}
@@ -155,12 +148,12 @@ def test_under_a_kernel_traits_go_both_ways(browser, tok, explorer):
     assert not errors
 
 
-def test_tokens_that_hide_are_written_out(browser):
+def test_tokens_that_hide_are_written_out(context):
     pairs = [(b"\xe2", b"\x80"), (b"\xe2\x80", b"\xae"), (b"\xcc", b"\x81")]
     pairs += [(b"\xc2", b"\xa0"), (b"\xe2\x80", b"\x8b")]
     tok = mg.BPETokenizer(pairs)
     text = "\u0301\u202e\u200b\u00a0\x07"
-    page, errors = in_page(browser, widgets.TokenizerExplorer(tok, text))
+    page, errors = in_page(context, widgets.TokenizerExplorer(tok, text))
     names = page.locator("#one .mgw-chip bdi").all_text_contents()
     assert names == ["◌\u0301", "U+202E", "U+200B", "U+00A0", "␇"]
     page.close()
@@ -168,13 +161,13 @@ def test_tokens_that_hide_are_written_out(browser):
 
 
 @pytest.mark.slow
-def test_gpt2s_own_tokenizer(browser):
+def test_gpt2s_own_tokenizer(context):
     folder = os.environ.get("MINIGPT_DATA")
     if not folder:
         pytest.skip("set MINIGPT_DATA to a folder with the real data")
     tok = mg.BPETokenizer.from_gpt2(f"{folder}/gpt2")
     explorer = widgets.TokenizerExplorer(tok, "A strawberry, unbelievably 🍓", piece=3)
-    page, errors = in_page(browser, explorer)
+    page, errors = in_page(context, explorer)
     assert page.evaluate(IDS, "#one") == explorer.ids
     assert page.locator("#one .mgw-row").count() == len(explorer.rows())
     assert len(explorer.html()) < 20_000 and "50,000 merges" in explorer.html()

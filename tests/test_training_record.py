@@ -9,7 +9,6 @@ import re
 import numpy as np
 import pytest
 import traitlets
-from engine.runners import chromium
 from scrubber_page import (
     ASK,
     MOMENTS,
@@ -173,15 +172,9 @@ def test_places_that_are_not_there_are_refused(trait, value, words):
 # Under a kernel.
 
 
-@pytest.fixture(scope="module")
-def browser():
-    with chromium() as browser:
-        yield browser
-
-
 @pytest.fixture
-def views(browser):
-    page, errors = in_page(browser, widgets.TrainingScrubber(moment=3))
+def views(context):
+    page, errors = in_page(context, widgets.TrainingScrubber(moment=3))
     yield page
     page.close()
     assert not errors
@@ -207,11 +200,11 @@ def test_python_and_the_page_set_each_other(views):
     assert views.evaluate("python.values.moment") == 2
 
 
-def test_a_record_without_attention_floor_and_verdicts_is_shown(browser):
+def test_a_record_without_attention_floor_and_verdicts_is_shown(context):
     moments = [{"step": 0, "val_loss": 4.0, "samples": ["<b>&\u0007"]}]
     moments.append({"step": 9, "val_loss": 3.0, "samples": ["fine"]})
     widget = widgets.TrainingScrubber({"moments": moments}, check=False)
-    page, errors = in_page(browser, widget)
+    page, errors = in_page(context, widget)
     one = page.locator("#one")
     assert one.locator(".mgw-written").inner_text() == "<b>&␇"
     go(one, 1)

@@ -143,8 +143,8 @@ def test_the_curve_is_dragged(scrubber):
     assert at(scrubber) == 2
 
 
-def test_play_walks_to_the_end_and_stops(scrubber):
-    page = scrubber.page
+def test_play_walks_to_the_end_and_stops(watched, address):
+    page, scrubber = opened(watched, address, alone=True)
     page.clock.install()
     page.reload()
     scrubber.get_by_role("slider").wait_for()
