@@ -2,6 +2,7 @@
 its widgets alive and everything unfolded."""
 
 import pytest
+from widget_pages import ALL_ALIVE
 
 base = pytest.importorskip(
     "axe_playwright_python.base",
@@ -42,9 +43,7 @@ CASES = {  # the other rules do not look at colours
 def unfolded(page, address):
     """Open a page, wait for its widgets, and unfold all there is."""
     page.goto(address)
-    page.wait_for_function(
-        "!document.querySelector('.minigpt-widget:not([data-alive])')"
-    )
+    page.wait_for_function(ALL_ALIVE)
     page.evaluate(UNFOLDED)
     page.evaluate(base.AXE_SCRIPT)
 

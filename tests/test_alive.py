@@ -27,17 +27,6 @@ def explorer(watched, address):
     return opened(watched, address)[1]
 
 
-@pytest.mark.parametrize("transport", ["http", "file"])
-@pytest.mark.parametrize("name", PAGES)
-def test_the_widgets_of_a_page_are_alive(watched, address, name, transport):
-    for widget in PAGES[name]:
-        page, found = widget_pages.opened(watched, address, name, widget, transport)
-        assert not found.locator(".mg-still").count()  # the picture gave way
-    widgets = page.locator(".minigpt-widget")
-    named = widgets.evaluate_all("all => all.map((one) => one.dataset.widget)")
-    assert named == PAGES[name]
-
-
 def test_only_pages_with_widgets_load_them(site):
     for path in site.glob("*.html"):
         text = path.read_text("utf-8")

@@ -1,12 +1,13 @@
 """The book in Chromium, over http and from disk: no request to another host, no error
-in the console, nothing wider than the screen or the paper. Pictures of all pages:
-book/_build/screenshots."""
+in the console, all widgets alive, nothing wider than the screen or the paper. Pictures
+of all pages: book/_build/screenshots."""
 
 import json
 from pathlib import Path
 
 import pytest
 from engine.runners import too_wide
+from widget_pages import ALL_ALIVE, PAGES, take
 
 ROOT = Path(__file__).parents[1]
 PICTURES = ROOT / "book" / "_build" / "screenshots"
@@ -16,26 +17,57 @@ def names(site: Path) -> list[str]:
     return sorted(path.name for path in site.glob("*.html"))
 
 
-LOOKS = [(width, scheme) for width in (1280, 360) for scheme in ("light", "dark")]
-SEEN = [("file", *look) for look in LOOKS] + [("http", *LOOKS[0]), ("http", *LOOKS[3])]
+def loaded(page, address, scheme):
+    """Go to a page, which takes the scheme of the system at once."""
+    page.goto(address)
+    page.evaluate("document.fonts.ready")
+    assert page.evaluate("document.documentElement.dataset.theme") == scheme
 
 
-@pytest.mark.parametrize(("transport", "width", "scheme"), SEEN)
-def test_pages_load_alone_and_fit(watched, site, address, transport, width, scheme):
+def check_alive(page, name):
+    page.wait_for_function(ALL_ALIVE)
+    widgets = page.locator(".minigpt-widget")
+    named = widgets.evaluate_all("all => all.map((one) => one.dataset.widget)")
+    assert named == PAGES.get(name, []), name
+    assert not widgets.locator(".mg-still").count()  # the picture gave way
+
+
+UNFOLD = "document.querySelectorAll('details').forEach((part) => part.open = true)"
+LOOKS = [(1280, "light"), (1280, "dark"), (360, "dark"), (360, "light")]
+WALKS = {"file": LOOKS, "http": LOOKS[2:] + LOOKS[:2]}  # opened in the first of these
+
+
+@pytest.mark.parametrize(("transport", "walk"), WALKS.items())
+def test_pages_load_alone_and_fit(watched, site, address, transport, walk):
+    first_width, first_scheme = walk[0]
+    page = watched(first_width, first_scheme)
+
+    def check_width(name, width):
+        page.set_viewport_size({"width": width, "height": 900})
+        assert not too_wide(page), f"{name} is wider than {width} pixels"
+
+    for name in names(site):
+        page.emulate_media(color_scheme=first_scheme)
+        loaded(page, address[transport] + name, first_scheme)
+        check_alive(page, name)
+        for width, scheme in walk:
+            take(page, scheme)
+            check_width(name, width)
+        page.evaluate(UNFOLD)
+        for width in (walk[-1][0], first_width):
+            check_width(f"{name}, all unfolded,", width)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("width", "scheme"), LOOKS)
+def test_every_page_has_its_picture(watched, site, address, width, scheme):
     page = watched(width, scheme)
     PICTURES.mkdir(parents=True, exist_ok=True)
     for name in names(site):
-        page.goto(address[transport] + name, wait_until="load")
-        page.evaluate("document.fonts.ready")
-        assert page.evaluate("document.documentElement.dataset.theme") == scheme
-        assert not too_wide(page), f"{name} is wider than {width} pixels"
-        if transport == "file":
-            picture = f"{name.removesuffix('.html')}-{width}-{scheme}"
-            page.screenshot(path=PICTURES / f"{picture}.png", full_page=True)
-        page.evaluate(
-            "document.querySelectorAll('details').forEach(d => d.open = true)"
-        )
-        assert not too_wide(page), f"{name}, all unfolded, is wider than {width} pixels"
+        loaded(page, address["file"] + name, scheme)
+        path = PICTURES / f"{name.removesuffix('.html')}-{width}-{scheme}.png"
+        drawn = page.screenshot(path=path, full_page=True)
+        assert int.from_bytes(drawn[16:20]) == width, f"{name} is wider, and cut"
 
 
 SEARCHES = {
@@ -82,8 +114,7 @@ def test_paper_has_the_text_alone_in_black_on_white(watched, site, address):
     page = watched(PAPER, "dark")
     for name in names(site):
         page.emulate_media(media="screen", color_scheme="dark")
-        page.goto(address["file"] + name)
-        page.evaluate("document.fonts.ready")
+        loaded(page, address["file"] + name, "dark")
         page.emulate_media(media="print")
         page.wait_for_function("document.documentElement.dataset.theme === 'light'")
         shown = page.evaluate(SHOWN, ASIDE)

@@ -18,7 +18,7 @@ from shape_walk_page import (
     write,
 )
 from stand_in import in_page
-from widget_pages import check_contrast, check_fit, check_targets
+from widget_pages import both_schemes, check_contrast, check_fit, check_targets
 
 END = "<|endoftext|>"
 FOCUS = "document.activeElement.textContent"
@@ -145,8 +145,8 @@ def test_the_panel_stays_where_it_is_on_the_screen(alive):
     assert abs(nav.bounding_box()["y"] - before) < 4
 
 
-def test_walk_goes_from_box_to_box(watched, address, browser):
-    page = watched()
+def test_walk_goes_from_box_to_box(watched, address):
+    page = watched(alone=True)
     page.clock.install()
     page.goto(address["file"] + "06-blocks.html")
     page.clock.run_for(100)
@@ -209,25 +209,25 @@ def test_a_new_theme_loses_nothing(alive):
     assert len(seen) == 2
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [360, 1280])
-def test_it_fits_and_is_read(watched, address, width, scheme):
+def test_it_fits_and_is_read(watched, address, width):
     touch = {"has_touch": True, "is_mobile": True} if width == 360 else {}
-    alive = opened(watched, address, width=width, scheme=scheme, **touch)
+    alive = opened(watched, address, width=width, **touch)
     press(alive, "Unfold all blocks")
     for title, text in (("attention weights", "Once a girl"), ("hidden layer", LONG)):
         box(alive, title).click()
         write(alive, text)
-        assert not too_wide(alive.page)
-        check_fit(alive)
-        check_contrast(alive)
+        for _ in both_schemes(alive.page):
+            assert not too_wide(alive.page)
+            check_fit(alive)
+            check_contrast(alive)
     if touch:
         check_targets(alive)
 
 
-def test_under_a_kernel_traits_go_both_ways(browser):
+def test_under_a_kernel_traits_go_both_ways(context):
     found = walk(opened="h.1.attn.weights")  # in a block that is folded at first
-    page, errors = in_page(browser, found)
+    page, errors = in_page(context, found)
     with page:
         one, two = page.locator("#one"), page.locator("#two")
         assert page.evaluate("asked") == [{"kind": "model"}]  # once for both

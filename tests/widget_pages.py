@@ -15,6 +15,9 @@ MODEL = ["AttentionExplorer", "SamplingExplorer", "ShapeWalk"]  # these ask a mo
 WIDGETS = [(page, widget) for page, names in PAGES.items() for widget in names]
 
 
+ALL_ALIVE = "!document.querySelector('.minigpt-widget:not([data-alive])')"
+
+
 def opened(watched, address, name, widget, transport="file", **options):
     """A page whose widget is alive, and that widget."""
     page = watched(**options)
@@ -22,6 +25,25 @@ def opened(watched, address, name, widget, transport="file", **options):
     found = page.locator(f'.minigpt-widget[data-alive][data-widget="{widget}"]')
     found.first.wait_for()
     return page, found.first
+
+
+THEME = "scheme => document.documentElement.dataset.theme === scheme"
+AT_REST = """() => !document.getAnimations().some((one) =>
+  one instanceof CSSTransition && one.playState === "running")"""
+
+
+def take(page, scheme):
+    """The system's scheme changes, and the page goes with it."""
+    page.emulate_media(color_scheme=scheme)
+    page.wait_for_function(THEME, arg=scheme)
+
+
+def both_schemes(page):
+    """A page in light, then in dark, when its colours have come."""
+    for scheme in ("light", "dark"):
+        take(page, scheme)
+        page.wait_for_function(AT_REST)
+        yield scheme
 
 
 CONTRAST = """root => {
@@ -47,16 +69,17 @@ CONTRAST = """root => {
   }
   return found;
 }"""
-PARTS = "button, input, select, textarea"
+BOXES = """root => [root, ...root.querySelectorAll("button, input, select, textarea")]
+  .map((part) => part.getBoundingClientRect())
+  .map(({ left, right, width, height }) => [left, right, width, height])"""
 
 
 def check_fit(widget):
     """All that is moved, pressed and typed in lies within the widget."""
-    box = widget.bounding_box()
-    for part in widget.locator(PARTS).all():
-        found = part.bounding_box()
-        assert found["x"] >= box["x"] and found["width"] >= 24 and found["height"] >= 24
-        assert found["x"] + found["width"] <= box["x"] + box["width"]
+    (start, end, *_), *parts = widget.evaluate(BOXES)
+    assert parts
+    for left, right, width, height in parts:
+        assert start <= left and right <= end and width >= 24 and height >= 24
 
 
 def check_contrast(widget):
@@ -67,5 +90,5 @@ def check_contrast(widget):
 
 def check_targets(widget):
     """Under a finger: open the page with ``has_touch=True, is_mobile=True``."""
-    for part in widget.locator(PARTS).all():
-        assert part.bounding_box()["height"] >= 44
+    _, *parts = widget.evaluate(BOXES)
+    assert parts and min(height for *_, height in parts) >= 44
