@@ -11,7 +11,8 @@ UV ?= $(shell command -v uv 2>/dev/null)
 BIN := .venv/bin
 READY := .venv/.ready
 BUILD := book/_build
-SHARED := -n auto --maxprocesses 4 --dist loadfile  # the tests, among processors
+# The tests among processors, file by file, in order: the long notebooks come first.
+SHARED := -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 # A virtual environment knows the folder that it was made in: after a move, make anew.
 ifneq ($(wildcard $(READY)),)
