@@ -1,5 +1,6 @@
 """The script behind "make notebooks", and what the tests say of a spoiled chapter."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -123,6 +124,31 @@ def test_nothing_changed_gives_the_same_bytes(project):
     assert chapter(project).read_bytes() == before
     assert "outputs stored" in notebooks_command(project, "--force").stdout
     assert chapter(project).read_bytes() != before  # the clock was read again
+
+
+MEETING = """
+import time
+from pathlib import Path
+Path("met-{mine}").touch()
+for _ in range(600):
+    if Path("met-{other}").exists():
+        break
+    time.sleep(0.1)
+print(Path("met-{other}").exists())
+"""
+
+
+@pytest.mark.skipif(os.cpu_count() == 1, reason="two at once need two processors")
+def test_chapters_are_executed_at_once(project):
+    """Each waits for the other to begin."""
+    for mine, other in ("12", "21"):
+        text = SOURCE.replace("print(6 * 7)", MEETING.format(mine=mine, other=other))
+        (project / "book" / f"0{mine}-chapter.md").write_text(text, "utf8")
+    result = notebooks_command(project)
+    assert result.stdout.count("outputs stored") == 2, result.stdout + result.stderr
+    for number in "12":
+        met = stored(project / "book" / f"0{number}-chapter.ipynb").cells[1]
+        assert met.outputs[0].text == "True\n"
 
 
 def test_a_machine_path_is_refused(project):

@@ -6,8 +6,9 @@
 
 "Nothing changed" gives the same bytes: ids come from the cells, timings are not
 recorded, and a cell tagged ``nbval-ignore-output`` keeps its stored output while its
-source stays the same (``--force`` refreshes it). What an execution was made from is
-noted in ``book/_build/notebooks/``; without that note a chapter is executed.
+source stays the same (``--force`` refreshes it, one chapter after the other, as some
+take the time). What an execution was made from is noted in ``book/_build/notebooks/``;
+without that note a chapter is executed.
 """
 
 import argparse
@@ -19,6 +20,7 @@ import platform
 import re
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 BOOK = Path(__file__).resolve().parents[1]
@@ -217,6 +219,12 @@ def update(path: Path, force: bool) -> str:
     return "executed, outputs stored" if changed else "executed, same outputs"
 
 
+def timed(path: Path, force: bool) -> str:
+    """Return what happened to a chapter, and how long it took."""
+    start = time.perf_counter()
+    return f"{update(path, force)}, {time.perf_counter() - start:.1f} s"
+
+
 def main() -> None:
     """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
@@ -225,10 +233,16 @@ def main() -> None:
     options = parser.parse_args()
     pin_threads()
     began = time.perf_counter()
-    for path in chapters(options.chapter):
-        print(f"{path.name:32}", end="", flush=True)
-        start = time.perf_counter()
-        print(f"{update(path, options.force)}, {time.perf_counter() - start:.1f} s")
+    at_once = 1 if options.force else min(os.cpu_count() or 1, 4)
+    with ThreadPoolExecutor(at_once) as pool:
+        paths = chapters(options.chapter)
+        outcomes = [pool.submit(timed, path, options.force) for path in paths]
+        try:
+            for path, outcome in zip(paths, outcomes, strict=True):
+                print(f"{path.name:32}", end="", flush=True)
+                print(outcome.result())
+        finally:
+            pool.shutdown(cancel_futures=True)  # those that wait, after a failure
     print(f"notebooks are up to date ({time.perf_counter() - began:.1f} s)")
 
 
