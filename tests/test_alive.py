@@ -40,8 +40,8 @@ def test_only_pages_with_widgets_load_them(site):
 
 
 @pytest.mark.parametrize(("name", "widget"), widget_pages.WIDGETS)
-def test_without_a_script_a_picture_and_a_sentence_stay(browser, address, name, widget):
-    with browser.new_page(java_script_enabled=False) as page:
+def test_without_a_script_a_picture_and_a_sentence_stay(context, address, name, widget):
+    with context(java_script_enabled=False).new_page() as page:
         page.goto(address["file"] + name)
         picture = page.locator(f'.minigpt-widget[data-widget="{widget}"]').first
         assert picture.locator("svg").first.is_visible()

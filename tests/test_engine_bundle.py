@@ -6,7 +6,7 @@ import re
 
 import numpy as np
 import pytest
-from engine.runners import chromium, model
+from engine.runners import model
 
 import minigpt as mg
 from minigpt import checkpoint
@@ -14,26 +14,26 @@ from minigpt.widgets import bundle
 
 
 @pytest.mark.parametrize("order", [("engine", "model"), ("model", "engine")])
-def test_one_global_and_nothing_fetched(tmp_path, order):
+def test_one_global_and_nothing_fetched(tmp_path, context, order):
     (tmp_path / "engine.js").write_text(bundle.classic_script(), "utf-8")
     (tmp_path / "model.js").write_text(bundle.model_script("tales", "a </script>"))
     tags = "".join(f'<script src="{name}.js"></script>' for name in order)
     head = '<!doctype html><link rel="icon" href="data:,">'
     (tmp_path / "before.html").write_text(head)
     (tmp_path / "after.html").write_text(head + tags)
-    with chromium() as browser:
-        page, asked, errors = browser.new_page(), [], []
-        page.on("request", lambda request: asked.append(request.url))
-        page.on("pageerror", lambda error: errors.append(error))
-        names = {}
-        for name in ("before", "after"):
-            page.goto((tmp_path / f"{name}.html").as_uri())
-            names[name] = page.evaluate("Object.getOwnPropertyNames(globalThis)")
-        assert set(names["after"]) - set(names["before"]) == {"minigpt"}
-        files = {url.rsplit("/", 1)[-1] for url in asked if not url.startswith("data:")}
-        assert files == {"before.html", "after.html", "engine.js", "model.js"}
-        code = "minigpt.load(minigpt.models['a </script>']).tok.vocab_size"
-        assert page.evaluate(code) == 576 and not errors
+    page, asked, errors = context().new_page(), [], []
+    page.on("request", lambda request: asked.append(request.url))
+    page.on("pageerror", lambda error: errors.append(error))
+    names = {}
+    for name in ("before", "after"):
+        page.goto((tmp_path / f"{name}.html").as_uri())
+        names[name] = page.evaluate("Object.getOwnPropertyNames(globalThis)")
+    assert set(names["after"]) - set(names["before"]) == {"minigpt"}
+    files = {url.rsplit("/", 1)[-1] for url in asked if not url.startswith("data:")}
+    assert files == {"before.html", "after.html", "engine.js", "model.js"}
+    code = "minigpt.load(minigpt.models['a </script>']).tok.vocab_size"
+    assert page.evaluate(code) == 576 and not errors
+    page.close()
 
 
 def test_scripts_may_stand_within_a_page():
