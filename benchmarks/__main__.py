@@ -19,6 +19,7 @@ import encoding
 import growth
 import report
 import shakespeare
+import spent
 import training
 from rounds import machine
 
@@ -34,6 +35,7 @@ MODULES = {
     "book": book,
     "shakespeare": shakespeare,
     "growth": growth,
+    "spent": spent,
 }
 
 

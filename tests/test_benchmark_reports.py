@@ -15,6 +15,7 @@ import encoding  # isort: skip
 import growth  # isort: skip
 import report  # isort: skip
 import shakespeare  # isort: skip
+import spent  # isort: skip
 import steppers  # isort: skip
 import training  # isort: skip
 
@@ -59,7 +60,9 @@ def all_parts():
              "peak": 1e6} for f in encoding.HEADS]  # fmt: skip
     missing = {"figure": "cold", "who": "tiktoken", "missing": "it is not installed"}
     figures = {"first": 4.2, "curve": [3.0], "validation": 1.9, "seconds": 60.0}
-    run = {"minigpt": figures, shakespeare.FUSED: {"missing": "torch is away"}}
+    away = {"missing": "torch is away"}
+    run = {"minigpt": figures, shakespeare.EAGER: away, shakespeare.FUSED: away}
+    step = {"times": TIMES, "spent": {"linear": 0.02, "softmax, back": 0.005}}
     done = {"seconds": 60.0, "code": 0, "last": "12 passed"}
     failed = {"seconds": 1.0, "code": 2, "last": "1 error"}
     memory = {"peak": 9e7, "cache": 7e7}
@@ -73,6 +76,8 @@ def all_parts():
         "shakespeare": {"shape": [12, 64, 128, 4, 4], "steps": 2000, "seeds": 1,
                         "runs": [run]},
         "growth": growth.calculated(points()),
+        "spent": {"shapes": [{"shape": [8, 256, 384, 6, 6], "rows": {
+            "minigpt": step, spent.MIXED: away, spent.EAGER: away}}]},
     }  # fmt: skip
     return {name: FACTS | {"found": figures} for name, figures in found.items()}
 
@@ -92,6 +97,8 @@ def test_the_page_is_made_of_the_file(tmp_path):
         "ONNX Runtime (missing: minigpt writes no ONNX yet)",
         "**off by 0.3**",
         "| tests | 1.0 | **failed**: 1 error |",
+        "| linear | 20 | 80.0% |",
+        "minigpt with PyTorch's matrix product (missing: torch is away)",
         "cores 2, torch 2.13",
         "256, 384, 6, 6): share of the limit | 0.9 | at least 0.8 | yes |",
         "256, 384, 6, 6): seconds / PyTorch eager | 0.5 | at most 1 | yes |",

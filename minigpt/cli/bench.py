@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 ROOT = Path(__file__).resolve().parents[2]
-PARTS = "training", "decoding", "encoding", "book", "shakespeare", "growth"
+PARTS = "training", "decoding", "encoding", "book", "shakespeare", "growth", "spent"
 
 
 @click.command()
@@ -40,6 +40,7 @@ def bench(ctx, parts, quick, rounds, out):
     book         its build, its notebooks, the tests
     shakespeare  a whole training, beside the same in PyTorch
     growth       how cost grows with tokens, width, depth and context
+    spent        where a step spends its time, and PyTorch's
     """
     program = ROOT / "benchmarks"
     if not (program / "__main__.py").is_file():
