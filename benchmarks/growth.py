@@ -4,7 +4,8 @@
 
 From one shape in the middle, one number at a time is made smaller and larger. Beside
 each measured point stands a formula's: a time for each operation of the products, one
-for each number that a block makes, one for each parameter, and one for the step itself.
+for each weight of the attention, one for each number that a block makes and keeps, one
+for each parameter, and one for the step itself.
 The constants are fitted to all points but the largest of each direction, which the
 formula then has to foretell. Memory has a formula of the same kind.
 """
@@ -31,7 +32,7 @@ DIRECTIONS = {
 }
 QUICK = {"tokens": [{"B": 2}, {"B": 4}, {"B": 8}], "depth": [{"L": 1}, {"L": 2}]}
 SMALL = {"B": 4, "T": 16, "C": 32, "L": 1}
-TIMES = "an operation", "a number made", "a parameter", "a step"
+TIMES = "an operation", "an attention weight", "a number made", "a parameter", "a step"
 SIZES = "a number made", "a parameter", "a step"
 FORETOLD = {  # shapes of others: B, T, C, L, H and vocabulary
     "GPT-2, 124M": (8, 1024, 768, 12, 12, 50257),
@@ -53,17 +54,23 @@ def shapes(quick=False):
 
 
 def made(cfg, batch_size):
-    """How many numbers the blocks and the head make on the way forward: sixteen widths
-    a token and block, two squares of attention a head, and the logits twice."""
+    """How many numbers the blocks and the head make on the way forward, and keep:
+    sixteen widths a token and block, and the logits twice."""
     T, C = cfg.n_ctx, cfg.n_embd
-    block = 16 * C + 2 * cfg.n_head * T
+    block = 16 * C
     return float(batch_size * T * (cfg.n_layer * block + 2 * C + 2 * cfg.vocab_size))
 
 
 def features(cfg, batch_size):
     """What the formula multiplies its constants with, in the order of `TIMES`."""
-    work = operations.step_operations(cfg, batch_size)
-    return [work, made(cfg, batch_size), float(operations.parameters(cfg)), 1.0]
+    seen = cfg.n_ctx * (cfg.n_ctx + 1) / 2
+    return [
+        operations.step_operations(cfg, batch_size),
+        batch_size * cfg.n_layer * cfg.n_head * seen,
+        made(cfg, batch_size),
+        float(operations.parameters(cfg)),
+        1.0,
+    ]
 
 
 def fit(rows, values):
@@ -116,11 +123,11 @@ def calculated(points):
     seconds = fit(rows, [p["times"]["median"] for p in known])
     sizes = None
     if all(p["peak"] for p in points):
-        sizes = fit([row[1:] for row in rows], [p["peak"] for p in known])
+        sizes = fit([row[-3:] for row in rows], [p["peak"] for p in known])
     for point in points:
         point["formula"] = {"seconds": float(np.dot(point["features"], seconds))}
         if sizes:
-            size = float(np.dot(point["features"][1:], sizes))
+            size = float(np.dot(point["features"][-3:], sizes))
             point["formula"]["peak"] = size
     constants = {"seconds": dict(zip(TIMES, seconds, strict=True))}
     if sizes:
@@ -138,7 +145,7 @@ def foretell(constants):
         found[name] = {"shape": [B, T, C, L, H], "parameters": count}
         found[name] |= {"operations": row[0], "seconds": float(seconds)}
         if "bytes" in constants:
-            size = np.dot(row[1:], list(constants["bytes"].values()))
+            size = np.dot(row[-3:], list(constants["bytes"].values()))
             found[name]["bytes"] = float(size) + 12.0 * count  # and weights, averages
     return found
 

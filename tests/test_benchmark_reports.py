@@ -43,7 +43,7 @@ def points():
     found = []
     for direction, shape in growth.shapes(quick=False):
         cfg, rows = training.config(shape)
-        made, size = growth.features(cfg, rows)[:3:2]
+        made, size = growth.features(cfg, rows)[:4:3]
         times = dict.fromkeys(TIMES, 2e-11 * made + 3e-08 * size + 0.001)
         peak = 4.0 * growth.made(cfg, rows) + 12.0 * size
         found.append({"direction": direction, "shape": shape, "workers": 2,
