@@ -6,8 +6,9 @@ From one shape in the middle, one number at a time is made smaller and larger. B
 each measured point stands a formula's: a time for each operation of the products, one
 for each weight of the attention, one for each number that a block makes and keeps, one
 for each parameter, and one for the step itself.
-The constants are fitted to all points but the largest of each direction, which the
-formula then has to foretell. Memory has a formula of the same kind.
+The price of an operation is that of a large matrix product, which no step can go below;
+the other constants are fitted to all points but the largest of each direction, which
+the formula then has to foretell. Memory has a formula of the same kind.
 """
 
 import json
@@ -15,6 +16,7 @@ import json
 import numpy as np
 import operations
 import report
+from limit import PRODUCTS
 from rounds import Contender, alternate, command
 from training import __file__ as STEPS
 from training import config, contender, peak
@@ -73,15 +75,22 @@ def features(cfg, batch_size):
     ]
 
 
-def fit(rows, values):
+def fit(rows, values, price=None):
     """Constants of least relative error, none of them below zero: the most negative is
-    left out until there is none."""
+    left out until there is none. The first is ``price``, where that is known."""
     rows, values = np.asarray(rows, float), np.asarray(values, float)
+    if price is not None:  # of what is left the others have to make the best
+        left = 1.0 - price * rows[:, 0] / values
+        return [price, *_fit(rows[:, 1:], values, left)]
+    return _fit(rows, values, np.ones(len(values)))
+
+
+def _fit(rows, values, left):
     scale = rows.max(axis=0)
     weighted = rows / scale / values[:, None]
     use = list(range(rows.shape[1]))
     while True:
-        found = np.linalg.lstsq(weighted[:, use], np.ones(len(values)), rcond=None)[0]
+        found = np.linalg.lstsq(weighted[:, use], left, rcond=None)[0]
         if found.min() >= 0 or len(use) == 1:
             break
         use.pop(int(found.argmin()))
@@ -97,8 +106,11 @@ def measure(rounds=5, quick=False):
     running = {s: Contender(STEPS, "minigpt", json.dumps(s)) for s in distinct}
     pairs = [(shape, process, 3) for shape, process in running.items()]
     print(f"  the time of {len(pairs)} shapes", flush=True)
-    times = alternate(pairs, rounds)
-    workers = {s: process.ready["workers"] for s, process in running.items()}
+    side = 256 if quick else 2048
+    running[PRODUCTS[0]] = Contender(STEPS, PRODUCTS[0], side)
+    times = alternate([*pairs, (PRODUCTS[0], running[PRODUCTS[0]], 2)], rounds)
+    price = times[PRODUCTS[0]]["least"] / operations.product_operations(side)
+    workers = {s: running[s].ready["workers"] for s in distinct}
     for process in running.values():
         process.close()
     print(f"  the memory of {len(pairs)} shapes", flush=True)
@@ -108,10 +120,10 @@ def measure(rounds=5, quick=False):
          "peak": peaks[shape], "workers": workers[shape]}
         for direction, shape in plan
     ]  # fmt: skip
-    return calculated(points)
+    return calculated(points, price)
 
 
-def calculated(points):
+def calculated(points, price=None):
     """The points with the formula's figures beside those measured."""
     last = {point["direction"]: point["shape"] for point in points}  # the largest
     held_out = set(map(tuple, last.values()))
@@ -120,7 +132,7 @@ def calculated(points):
         point["held out"] = tuple(point["shape"]) in held_out
     known = [p for p in points if not p["held out"]]
     rows = [p["features"] for p in known]
-    seconds = fit(rows, [p["times"]["median"] for p in known])
+    seconds = fit(rows, [p["times"]["median"] for p in known], price)
     sizes = None
     if all(p["peak"] for p in points):
         sizes = fit([row[-3:] for row in rows], [p["peak"] for p in known])

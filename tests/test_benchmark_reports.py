@@ -183,6 +183,14 @@ def test_a_constant_is_never_below_zero():
     assert growth.fit(rows, rows @ [2.0, 0.5]) == pytest.approx([2.0, 0.5])
 
 
+def test_a_price_that_is_known_stays():
+    rows = np.array([[1.0, 1.0], [2.0, 1.0], [3.0, 1.0]])
+    values = rows @ [2.0, 0.5]
+    assert growth.fit(rows, values, 2.0) == pytest.approx([2.0, 0.5])
+    assert growth.fit(rows, values, 2.1)[1] < 0.5
+    assert growth.fit(rows, values, 3.0)[:2] == [3.0, 0.0]
+
+
 # ---------------------------------------------------------------- the book
 
 

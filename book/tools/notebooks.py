@@ -92,16 +92,15 @@ def tidy_metadata(notebook) -> None:
 
 def made_from(notebook, target: Path) -> str:
     """Return a hash of all that the stored outputs of `target` depend on."""
-    digest = hashlib.sha256()
     code = [[c.cell_type, c.source, c.metadata.get("tags")] for c in notebook.cells]
     packages = sorted(
         f"{d.name}=={d.version}" for d in importlib.metadata.distributions()
     )
     data = os.environ.get("MINIGPT_DATA", "")
-    digest.update(
-        json.dumps([code, packages, data, platform.python_version()]).encode()
-    )
+    given = [code, packages, data, platform.python_version()]
+    digest = hashlib.sha256(json.dumps(given).encode())
     files = [p for p in (ROOT / "minigpt").rglob("*") if "__pycache__" not in p.parts]
+    files.append(ROOT / "benchmarks" / "results.json")  # which a chapter quotes
     for path in (*sorted(files), Path(__file__), target):
         if path.is_file():
             digest.update(path.relative_to(ROOT).as_posix().encode() + b"\0")
