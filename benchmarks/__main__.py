@@ -78,7 +78,8 @@ def save(folder, parts):
     """Merge parts into the folder's two files."""
     folder.mkdir(parents=True, exist_ok=True)
     parts = report.merge(folder / "results.json", parts)
-    page = report.document(parts, MODULES, "make bench")
+    reasons = (HERE / "reasons.md").read_text("utf8") if folder == HERE else ""
+    page = report.document(parts, MODULES, "make bench", reasons)
     write(folder / "RESULTS.md", page.encode())
 
 

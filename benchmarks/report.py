@@ -112,9 +112,10 @@ def merge(path, parts):
     return both
 
 
-def document(parts, modules, command):
+def document(parts, modules, command, reasons=""):
     """The Markdown page of all parts that were measured, in the order of ``modules``,
-    a dict of ``tables(found)`` and ``reached(found)`` by name."""
+    a dict of ``tables(found)`` and ``reached(found)`` by name. ``reasons`` is what
+    somebody has to say of the targets, beside their table."""
     have = {name: parts[name] for name in modules if name in parts}
     quick = [name for name, part in have.items() if part["quick"]]
     how = f"A quick try of {', '.join(quick)}: no figures to quote." if quick else ""
@@ -125,6 +126,7 @@ def document(parts, modules, command):
         for row in modules[name].reached(part["found"])
     ]
     pages = [DOCUMENT.format(how=how, command=command), markdown(targets(reached))]
+    pages += [reasons] if reasons else []
     for name, part in have.items():
         pages += [f"## {part['title']}\n", f"{facts(part)}\n"]
         pages += [markdown(t) for t in modules[name].tables(part["found"])]

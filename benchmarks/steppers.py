@@ -48,6 +48,8 @@ class Arrays:
         if gradient:
             self.team.workers[0].worker.value_and_grad = whole(gradient)
         self.ready = {"workers": workers}
+        one = sum(a.nbytes for a in tree.flatten(params).values())
+        self.gradients = workers * one if workers > 1 else 0  # bytes, kept and shared
 
     def step(self):
         given = self.state, self.cfg, self.ids, self.settings, self.team

@@ -23,7 +23,8 @@ def kept():
     if library is None:
         yield
         return
-    library.mallopt(MMAP_THRESHOLD, KEEP)
+    if not library.mallopt(MMAP_THRESHOLD, KEEP):  # too much for glibc before 2.35
+        library.mallopt(MMAP_THRESHOLD, DYNAMIC)
     library.mallopt(TRIM_THRESHOLD, KEEP)
     try:
         yield

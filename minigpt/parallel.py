@@ -166,7 +166,8 @@ def team(loss, params, optimizer=None, workers=1):
 
     One works on ``params`` and ``optimizer`` (of `optim.adamw_init`) themselves.
     Several have copies, and a copy of ``loss``: what it changes outside of itself is
-    seen in its own process only.
+    seen in its own process only. What a module has in memory alone (a function put in
+    place of another, say) is not copied: the others import the module anew.
     """
     optimizer = optimizer or {"m": None, "v": None, "step": 0}
     trees = {"params": params, "m": optimizer["m"], "v": optimizer["v"]}
@@ -194,7 +195,8 @@ def step_function(loss, workers):
             kind = [(n, a.shape, a.dtype) for n, a in tree.flatten(params).items()]
             if kind != last:  # at the first call, as a rule
                 stack.close()
-                now = stack.enter_context(team(loss, params, workers=workers))
+                own = tree.map(np.copy, params)  # the next call's are written here
+                now = stack.enter_context(team(loss, own, workers=workers))
                 last = kind
             tree.map(np.copyto, now.params, params)
             value, _ = now.gradient(*batch, **settings)

@@ -81,6 +81,8 @@ def fit(
         *(steps, batch_size, lr, lr / 10 if min_lr is None else min_lr, warmup),
         *(weight_decay, betas, clip or 0.0, seed, checksum(train)),
     )
+    if workers is not None and (workers != int(workers) or workers < 1):
+        raise ValueError(f"workers must be 1 or more, or None, and it is {workers!r}")
     workers_now = workers or _choose_workers(params, train, cfg, batch_size)
     state = State.fresh(params, seed, workers_now)
     run = Run(out, cfg, settings, keep, frozen)

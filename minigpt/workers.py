@@ -126,13 +126,16 @@ class Process:
         return answer
 
     def stop(self):
-        """End it, whatever it is doing."""
-        self.pipe.close()
+        """End it, whatever it is doing; returns how it ended."""
         self.process.kill()
-        self.process.wait()
+        with contextlib.suppress(OSError):  # at Python's end it may be closed already
+            self.pipe.close()
+        return self.process.wait()
 
     def _obituary(self):
-        code = self.process.wait()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.process.wait(5)  # a thread of the loss may hold it for ever
+        code = self.stop()
         killed = f"was killed by {signal.Signals(-code).name}" if code < 0 else ""
         return (
             f"the process of worker {self.number} {killed or f'ended with code {code}'}"
@@ -192,9 +195,8 @@ def hired(make, trees, count):
     they are threads, which give the same bits, later.
     """
     with contextlib.ExitStack() as stack:
-        kind = _processes if INHERITS else _threads
         try:
-            pair = kind(make, trees, count, stack)
+            pair = (_processes if INHERITS else _threads)(make, trees, count, stack)
         except Exception as error:
             stack.close()  # those that had begun
             told = "the workers are threads, with the same results, later, because "

@@ -4,9 +4,8 @@ import json
 import subprocess
 import sys
 
-import numpy as np
 import pytest
-from benchmark_programs import FOLDER, program
+from benchmark_programs import FOLDER, points, program
 from cli_runs import run, sentence
 
 import book  # isort: skip
@@ -38,19 +37,6 @@ def one_shape():
     return {"shape": [8, 256, 384, 6, 6], "rows": rows}
 
 
-def points():
-    """Points of a cost that the formula can tell exactly."""
-    found = []
-    for direction, shape in growth.shapes(quick=False):
-        cfg, rows = training.config(shape)
-        made, size = growth.features(cfg, rows)[:4:3]
-        times = dict.fromkeys(TIMES, 2e-11 * made + 3e-08 * size + 0.001)
-        peak = 4.0 * growth.made(cfg, rows) + 12.0 * size
-        found.append({"direction": direction, "shape": shape, "workers": 2,
-                      "times": times, "peak": peak})  # fmt: skip
-    return found
-
-
 def all_parts():
     """Small figures of every part."""
     times = dict.fromkeys(decoding.LABELS, TIMES) | {
@@ -75,7 +61,7 @@ def all_parts():
                  "commands": {"all notebooks": done, "tests": failed}},
         "shakespeare": {"shape": [12, 64, 128, 4, 4], "steps": 2000, "seeds": 1,
                         "runs": [run]},
-        "growth": growth.calculated(points()),
+        "growth": growth.calculated(points(TIMES)),
         "spent": {"shapes": [{"shape": [8, 256, 384, 6, 6], "rows": {
             "minigpt": step, spent.MIXED: away, spent.EAGER: away}}]},
     }  # fmt: skip
@@ -156,39 +142,6 @@ def test_a_table_for_the_terminal_lines_up():
     rows = [("a", "1"), ("bb", None)]
     told = report.plain(report.table("Heads", ("who", "ms"), rows))
     assert told.splitlines()[2:5] == ["who  ms", "a     1", "bb    –"]
-
-
-# ---------------------------------------------------------------- how it grows
-
-
-def test_the_formula_foretells_what_it_was_not_fitted_to():
-    found = growth.calculated(points())
-    held_out = [p for p in found["points"] if p["held out"]]
-    assert {p["direction"] for p in held_out} == set(growth.DIRECTIONS)
-    assert len(held_out) == 4
-    for p in found["points"]:
-        assert p["formula"]["seconds"] == pytest.approx(p["times"]["median"], rel=1e-6)
-        assert p["formula"]["peak"] == pytest.approx(p["peak"], rel=1e-6)
-    constants = found["constants"]["seconds"]
-    assert constants["an operation"] == pytest.approx(2e-11, rel=1e-4)
-    told = found["foretold"]["GPT-2, 124M"]
-    assert told["parameters"] == 124_439_808
-    expected = 2e-11 * told["operations"] + 3e-8 * told["parameters"] + 0.001
-    assert told["seconds"] == pytest.approx(expected, rel=1e-4)
-
-
-def test_a_constant_is_never_below_zero():
-    rows = np.array([[1.0, 1.0], [2.0, 1.0], [3.0, 1.0]])
-    assert growth.fit(rows, rows @ [2.0, -0.5])[1] == 0.0
-    assert growth.fit(rows, rows @ [2.0, 0.5]) == pytest.approx([2.0, 0.5])
-
-
-def test_a_price_that_is_known_stays():
-    rows = np.array([[1.0, 1.0], [2.0, 1.0], [3.0, 1.0]])
-    values = rows @ [2.0, 0.5]
-    assert growth.fit(rows, values, 2.0) == pytest.approx([2.0, 0.5])
-    assert growth.fit(rows, values, 2.1)[1] < 0.5
-    assert growth.fit(rows, values, 3.0)[:2] == [3.0, 0.0]
 
 
 # ---------------------------------------------------------------- the book

@@ -47,6 +47,21 @@ def test_it_is_softmax_and_two_products(shape, earlier, masked):
         np.testing.assert_allclose(grads[name], others[name], rtol=0, atol=1e-12)
 
 
+@pytest.mark.parametrize("shape", [(1, 130), (130,), (130, 1)])
+def test_a_mask_is_broadcast(shape):
+    q, k, v = normal(3, *SHAPE)
+    mask = np.ones(shape, bool)
+    if shape[-1] > 1:
+        mask[..., 100:] = False
+    y = ops.attention(q, k, v, mask)
+    np.testing.assert_allclose(y, attention(q, k, v, mask), rtol=0, atol=1e-13)
+
+
+def test_a_text_of_no_tokens():
+    nothing = np.zeros((1, 2, 0, 4))
+    assert ops.attention(nothing, nothing, nothing).shape == nothing.shape
+
+
 def test_a_mask_with_gaps():
     q, k, v = normal(3, *SHAPE)
     mask = np.random.default_rng(1).random((130, 130)) < 0.1

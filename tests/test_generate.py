@@ -260,5 +260,3 @@ def test_broken_weights_get_a_sentence(temperature):
     broken["h"][0]["mlp"]["c_fc"]["weight"][2, 3] = NAN
     with pytest.raises(ValueError, match="logits are not finite"):
         mg.generate(broken, PROMPT, LONG, 3, temperature=temperature)
-
-

@@ -39,3 +39,21 @@ def test_in_the_end_it_is_given_back():
         arrays()
         assert resident() - before > 80e6
     assert resident() - before < 20e6
+
+
+def test_an_older_glibc_takes_a_lower_threshold(monkeypatch):
+    class Older:
+        """What refuses a threshold of over 32 MB, as glibc did before 2.35."""
+
+        asked = []
+
+        def mallopt(self, name, value):
+            self.asked.append((name, value))
+            return int(name != memory.MMAP_THRESHOLD or value <= memory.DYNAMIC)
+
+        def malloc_trim(self, _):
+            return 1
+
+    monkeypatch.setattr(memory, "_glibc", Older)
+    with memory.kept():
+        assert (memory.MMAP_THRESHOLD, memory.DYNAMIC) in Older.asked

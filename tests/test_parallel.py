@@ -65,6 +65,16 @@ def test_a_gradient_that_was_given_stays():
     assert same(first, kept)
 
 
+@pytest.mark.parametrize("count", [1, 2])
+def test_parameters_that_were_given_stay(count):
+    ids, targets, _ = batch(rows=5)
+    first = tree.map(np.copy, PARAMS)
+    with parallel.step_function(mg.next_token_loss, count) as gradient:
+        gradient(first, ids, targets, CFG)
+        gradient(tree.map(lambda a: a + 1, PARAMS), ids, targets, CFG)
+    assert same(first, PARAMS)
+
+
 def test_other_parameters_may_come():
     ids, targets, _ = batch(rows=5)
     single = tree.map(np.float32, PARAMS)

@@ -216,6 +216,8 @@ def test_a_validation_loss_that_is_no_number_stops_too(tmp_path):
         ({"clip": -1.0}, "clip must be 0"),
         ({"seed": -1}, "seed must be a whole number from 0"),
         ({"seed": None}, "seed must be of the kind int"),
+        ({"workers": 0}, "workers must be 1 or more, or None, and it is 0"),
+        ({"workers": 1.5}, "workers must be 1 or more"),
         ({"resume": True}, "resume=True needs out="),
         ({"ids": []}, "train is empty"),
         ({"ids": IDS[:8]}, "train has 8 tokens in a row, and at least 9"),

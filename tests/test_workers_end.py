@@ -50,6 +50,15 @@ def test_a_process_that_ends_gets_a_sentence(nothing_left):
         fit(loss=there(does))
 
 
+def test_a_thread_that_stays_does_not_hold_up_the_sentence(nothing_left):
+    def does():
+        threading.Thread(target=threading.Event().wait).start()  # for ever
+        raise SystemExit(3)
+
+    with pytest.raises(RuntimeError, match="the process of worker 1"):
+        fit(loss=there(does))
+
+
 def test_a_callback_that_raises_ends_them(nothing_left):
     def callback(record):
         raise Mine

@@ -66,7 +66,9 @@ def _blocks(q, k, mask):
     """Keys of the arrays: some rows of the batch, all heads, some queries; the keys
     that any of these may see; and the mask between them, where it hides any."""
     (B, H, T, _), S = q.shape, k.shape[2]
-    rows = max(1, BLOCK // (H * min(T, QUERIES) * S))
+    rows = max(1, BLOCK // max(1, H * min(T, QUERIES) * S))
+    if mask is not None:
+        mask = np.broadcast_to(mask, (T, S))
     for start in range(0, T, QUERIES):
         queries, stop, seen = slice(start, start + QUERIES), S, None
         if mask is not None:
