@@ -135,9 +135,10 @@ def _refused(*_, **__):
 
 
 def test_a_process_that_cannot_begin_gives_threads(monkeypatch, nothing_left):
-    monkeypatch.setattr(workers.sys, "path", [])  # finds no minigpt
+    monkeypatch.setattr(workers.sys, "path", ["/"])  # finds no test, or no minigpt
     monkeypatch.setenv("PYTHONSAFEPATH", "1")
-    with pytest.warns(RuntimeWarning, match="ended with code 1"):
+    why = "ended with code 1|No module named 'worker_runs'"
+    with pytest.warns(RuntimeWarning, match=why):
         params = parallel.team(plain, PARAMS, workers=2)
         with params:
             pass
