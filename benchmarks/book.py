@@ -5,7 +5,8 @@
 In a fresh clone of what is committed, in a temporary folder, with the environment's own
 interpreter: making the environment and cloning are not counted, starting Python is. The
 notebooks are executed and their outputs compared; the tests are those without the slow
-ones and without the notebooks. ``--quick`` builds twice and executes one chapter.
+ones and without the notebooks; both are shared among the processors as ``make test``
+does it. ``--quick`` builds twice and executes one chapter.
 """
 
 import os
@@ -23,11 +24,13 @@ ROOT = Path(__file__).resolve().parents[1]
 BUILDER = "from jupyter_book.cli.main import main; main()"
 BUILD = "-c", BUILDER, "build", "book", "-W", "-n", "--keep-going"
 PYTEST = "-m", "pytest", "-q", "-p", "no:cacheprovider"
+SHARED = "-n", "auto", "--maxprocesses", "4", "--dist", "loadfile"
+SHARED += ("--no-loadscope-reorder",)
 COMMANDS = {
     "cold build": BUILD,
     "warm build": BUILD,
-    "all notebooks": (*PYTEST, "--nbval", "book"),
-    "tests": (*PYTEST, "tests"),
+    "all notebooks": (*PYTEST, *SHARED, "--nbval", "book"),
+    "tests": (*PYTEST, *SHARED, "tests"),
 }
 ONE = (*PYTEST, "--nbval", "book/01-tokenizer.ipynb")
 QUICK = {"cold build": BUILD, "warm build": BUILD, "one notebook": ONE}
