@@ -90,8 +90,8 @@ def opened(lab, browser):
         page.on("pageerror", lambda error: errors.append(error))
         pages.append(page)
         page.goto(f"{address}/workspaces/{name}/tree/{name}.ipynb")
-        page.locator(".jp-CodeCell").nth(len(sources) - 1).wait_for(timeout=60_000)
-        page.get_by_text(re.compile(r"Python 3.*\| Idle")).wait_for(timeout=60_000)
+        page.locator(".jp-CodeCell").nth(len(sources) - 1).wait_for(timeout=180_000)
+        page.get_by_text(re.compile(r"Python 3.*\| Idle")).wait_for(timeout=180_000)
         return page
 
     yield open_notebook
@@ -126,7 +126,7 @@ def test_page_and_python_move_each_other(opened):
     page = opened("sampling", (MAKE + EXPLORER[0], *EXPLORER[1:]))
     run(page, 0)
     explorer = page.locator(".mgw")
-    explorer.locator(".mgw-bars li").first.wait_for(timeout=60_000)
+    explorer.locator(".mgw-bars li").first.wait_for(timeout=180_000)
     explorer.get_by_role("slider", name="temperature").fill("1.8")
     explorer.get_by_role("slider", name="top-k").fill("7")
     explorer.get_by_role("slider", name="top-p").fill("0.9")
@@ -196,7 +196,7 @@ def test_every_widget_and_python_hear_each_other(opened, name):
     page = opened(name, cells)
     run(page, 0)
     widget = page.locator(".mgw")
-    widget.wait_for(timeout=60_000)
+    widget.wait_for(timeout=180_000)
     act(widget)
     page.wait_for_timeout(500)  # what is held down is saved once
     assert printed(page, 1, "state") == str(heard)
