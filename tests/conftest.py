@@ -87,3 +87,12 @@ def watched(browser, context):
         page.evaluate("localStorage.clear()")  # the context is another test's
         page.close()
     assert not noted
+
+
+@pytest.fixture
+def nothing_left():
+    """After the test no process of a worker, no shared memory, no open file is left."""
+    from worker_runs import nothing_left_after
+
+    with nothing_left_after() as begun:
+        yield begun

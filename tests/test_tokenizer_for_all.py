@@ -40,7 +40,7 @@ def test_the_ids_can_be_copied(watched, address, tok, transport, way):
         page.evaluate("Object.defineProperty(navigator, 'clipboard', {})")
     ids = tok.encode(f"a fox {transport} {way}")
     write(explorer, f"a fox {transport} {way}")
-    explorer.get_by_text(json.dumps(ids)).wait_for()  # before, its button may move
+    explorer.get_by_text(json.dumps(ids)).wait_for()
     press(explorer, "Copy ids")
     explorer.get_by_role("button", name="Copied").wait_for()
     box = explorer.get_by_role("textbox")

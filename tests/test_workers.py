@@ -17,7 +17,6 @@ from worker_runs import (
     Mine,
     fit,
     left_in_memory,
-    nothing_left_after,
     plain,
     there,
 )
@@ -25,13 +24,6 @@ from worker_runs import (
 import minigpt as mg
 from minigpt import parallel, tree, workers
 from minigpt.ops import cross_entropy
-
-
-@pytest.fixture
-def nothing_left():
-    with nothing_left_after() as begun:
-        yield begun
-
 
 # ---------------------------------------------------------------- what reaches them
 

@@ -16,19 +16,12 @@ from worker_runs import (
     TARGETS,
     Mine,
     fit,
-    nothing_left_after,
     plain,
     there,
 )
 
 import minigpt as mg
 from minigpt import parallel
-
-
-@pytest.fixture
-def nothing_left():
-    with nothing_left_after() as begun:
-        yield begun
 
 
 def test_a_process_that_is_killed_gets_a_sentence(nothing_left):

@@ -114,9 +114,8 @@ class TokenizerExplorer {
     Object.assign(this, { ids, owners });
     this.chips.show(ids, owners);
     this.count(text);
-    const listed = `[${ids.join(", ")}]`;
-    if (this.list.textContent !== listed) this.copies.textContent = "Copy ids";
-    this.list.textContent = listed;
+    this.list.textContent = `[${ids.join(", ")}]`;
+    this.copies.textContent = "Copy ids";
     this.say(this.note || this.remark(text));
     this.note = "";
     this.open();
