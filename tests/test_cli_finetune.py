@@ -1,7 +1,6 @@
 """`minigpt finetune`: what it learns, what moves, what it says of its examples."""
 
 import json
-import os
 import re
 import shlex
 import signal
@@ -210,7 +209,7 @@ def test_ctrl_c_keeps_what_was_learned(here, monkeypatch):
     def broken(steps):
         def callback(record):
             if record["step"] == 13:
-                os.kill(os.getpid(), signal.SIGINT)
+                signal.raise_signal(signal.SIGINT)
 
         return callback
 

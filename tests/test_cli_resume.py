@@ -1,6 +1,5 @@
 """`minigpt train` broken off by Ctrl-C, and going on to the very bits."""
 
-import os
 import shlex
 import signal
 import time
@@ -53,7 +52,7 @@ def break_at(monkeypatch):
             def tell(record):
                 callback(record)
                 if record["step"] == step:
-                    os.kill(os.getpid(), signal.SIGINT)
+                    signal.raise_signal(signal.SIGINT)
 
             return tell
 

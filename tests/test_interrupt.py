@@ -1,6 +1,5 @@
 """Ctrl-C waits for the end of a step, and what was learned is kept."""
 
-import os
 import signal
 import threading
 
@@ -15,7 +14,7 @@ IDS = np.tile(np.arange(13), 20)
 
 
 def ctrl_c():
-    os.kill(os.getpid(), signal.SIGINT)
+    signal.raise_signal(signal.SIGINT)
 
 
 def test_the_first_waits_and_is_raised_at_the_end():

@@ -68,8 +68,8 @@ def test_a_second_ctrl_c_does_not_wait_for_them(nothing_left):
 
     def loss(*batch, **settings):
         if os.getpid() == here:
-            os.kill(here, signal.SIGINT)
-            os.kill(here, signal.SIGINT)
+            signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(signal.SIGINT)
         return waiting(*batch, **settings)
 
     with pytest.raises(KeyboardInterrupt):
