@@ -40,7 +40,7 @@ def generate(
     """
     prompts = _check_prompts(ids, cfg)
     rows = np.atleast_2d(prompts) if isinstance(prompts, np.ndarray) else prompts
-    stop = _stop_ids(stop)
+    stop = stop_ids(stop)
     settings = (temperature, top_k, top_p)
     columns, ended = [], np.zeros(len(rows), bool)
     for new in _steps(params, rows, cfg, max_new_tokens, settings, seed, cache):
@@ -76,7 +76,7 @@ def stream(
         raise ValueError(f"stream takes one prompt, and got a batch of {len(ids)}")
     rows, settings = np.atleast_2d(ids), (temperature, top_k, top_p)
     steps = _steps(params, rows, cfg, max_new_tokens, settings, seed, cache)
-    return _until(steps, _stop_ids(stop))
+    return _until(steps, stop_ids(stop))
 
 
 def _until(steps, stop):
@@ -95,7 +95,7 @@ def _steps(params, rows, cfg, max_new_tokens, settings, seed, cache):
 
 
 def _decode(params, rows, cfg, count, settings, rng, cache):
-    window, padding = _align([row[-cfg.n_ctx :] for row in rows])
+    window, padding = align([row[-cfg.n_ctx :] for row in rows])
     capacity = min(cfg.n_ctx, window.shape[1] + count - 1)
     caches = None
     for _ in range(count):
@@ -120,7 +120,7 @@ def _read(params, ids, cfg, caches):  # (B, T) -> (B, V)
     return logits[:, -1]
 
 
-def _align(rows):  # B of (T,) -> (B, T), (B,)
+def align(rows):  # B of (T,) -> (B, T), (B,)
     """Rows of different lengths with their ends side by side, and the number of zeros
     that fill each at its beginning."""
     width = max(len(row) for row in rows)
@@ -164,7 +164,7 @@ def check_ids(ids, cfg, ranks=(1, 2)):
     return ids.astype(np.int64, copy=False)
 
 
-def _stop_ids(stop):
+def stop_ids(stop):
     try:
         if isinstance(stop, int | np.integer):
             return [operator.index(stop)]

@@ -71,10 +71,35 @@ def probabilities(logits):  # (B, V) -> (B, V)
 
 def sample(p, rng):  # (B, V) -> (B,)
     """One index a row, drawn with the probabilities ``p``, one uniform number each."""
+    return pick(p, rng.random((len(p), 1)))
+
+
+def pick(p, uniform):  # (B, V), (B, 1) -> (B,)
+    """The index of each row at which its probabilities add up to more than a number
+    between 0 and 1."""
     cumulative = np.cumsum(p, axis=-1)
     total = cumulative[:, -1:]
-    u = np.minimum(rng.random((len(p), 1)) * total, np.nextafter(total, 0.0))
+    u = np.minimum(uniform * total, np.nextafter(total, 0.0))
     return (cumulative <= u).sum(axis=-1)
+
+
+def choose_each(logits, settings, rngs):  # (B, V), B, B -> (B,), (B,)
+    """The next token of every row, chosen as `choose` would with that row's settings
+    ``(temperature, top_k, top_p)`` and its own generator, and the probability that it
+    was drawn with; where the temperature is 0 that which it has at a temperature of 1.
+
+    Rows of equal settings are computed together.
+    """
+    ids, probs = np.empty(len(logits), np.int64), np.empty(len(logits))
+    for own in dict.fromkeys(settings):
+        rows = [row for row, other in enumerate(settings) if other == own]
+        p = distribution(logits[rows], own[0] or 1.0, *own[1:] if own[0] else ())
+        if own[0] == 0:
+            ids[rows] = logits[rows].argmax(axis=-1)
+        else:
+            ids[rows] = pick(p, np.array([[rngs[row].random()] for row in rows]))
+        probs[rows] = p[np.arange(len(rows)), ids[rows]]
+    return ids, probs
 
 
 def check_settings(temperature, top_k, top_p):
