@@ -8,6 +8,8 @@ computed: `partition` says which lengths are worth keeping together. Chapter: se
 import numpy as np
 
 from minigpt.attention import Cache
+from minigpt.generate import PIECE, align
+from minigpt.model import new_caches
 
 LEAST = 16  # positions that arrays have room for
 PAYS = 16  # steps within which moving rows into other groups must have paid
@@ -117,6 +119,25 @@ class Group:
             cache.length, cache.capacity = width, store.shape[3]
 
 
+class Reading:
+    """Texts of which the model has still to read: one in pieces, or short ones at once,
+    their ends side by side."""
+
+    def __init__(self, cfg, jobs):
+        self.window, padding = align([job.ids[-cfg.n_ctx :] for job in jobs])
+        width = self.window.shape[1]
+        caches = new_caches(cfg, min(cfg.n_ctx, width + 1), padding)
+        self.group = Group(cfg, jobs, caches)
+
+    def read(self, model):  # -> (B, V), or None when there is more to read
+        """Read a piece."""
+        caches, cfg = self.group.caches, self.group.cfg
+        first = caches[0].length
+        piece = self.window[:, first : first + PIECE]
+        logits = model(piece, cfg, caches=caches, last=True)
+        return logits[:, -1] if caches[0].length == self.window.shape[1] else None
+
+
 def _store(cache):
     """The array (2, rows, H, positions, D) that keys and values are views of, or None:
     a model may have replaced them."""
@@ -139,11 +160,22 @@ def _room(number, least=1, most=None):
     return room if most is None else min(room, most)
 
 
+def call_cost(cfg):
+    """To how many positions a row can attend while the weights are read once more.
+
+    A position is 2 L C numbers, its keys and values in all blocks, and the weights are
+    12 L C² + V C. A number of the weights costs as much as two of a cache, about, from
+    two rows to 64, in small models and in large (benchmarks/serving.py).
+    """
+    return 12 * cfg.n_embd + cfg.vocab_size // cfg.n_layer
+
+
 def partition(lengths, call):
     """Which texts to decode together: lists of their numbers, the longest first.
 
     A call of the model costs as much as attending to ``call`` positions, and each of
-    its rows as many positions as the longest has. This division costs least.
+    its rows as many positions as the longest has. This division costs least: a few long
+    texts among many short ones are decoded on their own.
     """
     order = sorted(range(len(lengths)), key=lambda number: -lengths[number])
     sizes = [int(lengths[number]) for number in order]
