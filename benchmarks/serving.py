@@ -151,13 +151,13 @@ def equal_table(name, figures):
     for figure in figures:
         together, singly = median(figure, TOGETHER), median(figure, SINGLY)
         lines.append((
-            f"{figure['rows']} rows at {figure['context']}",
+            f"{figure['rows']} at {figure['context']}",
             report.spread(figure["times"][TOGETHER]),
             report.spread(figure["times"][SINGLY]),
             report.number(singly / together),
             report.number(figure["rows"] / together),
         ))  # fmt: skip
-    heads = "", "one step, ms", "so many steps of one row, ms", "gain", "tokens/s"
+    heads = "rows", "one step, ms", "so many steps of one row, ms", "gain", "tokens/s"
     return report.table(f"Rows of one length, {name}", heads, lines)
 
 
@@ -166,13 +166,13 @@ def mixed_table(name, figures):
     for figure in figures:
         best = min(figure["times"].values(), key=lambda times: times["median"])
         lines.append((
-            f"{figure['rows']} rows, {figure['kind']}",
+            f"{figure['rows']}, {figure['kind']}",
             *(report.spread(figure["times"][how])
               for how in (TOGETHER, DIVIDED, SINGLY)),
             figure["calls"],
             report.number(median(figure, DIVIDED) / best["median"]),
         ))  # fmt: skip
-    heads = ("", "one batch, ms", "divided, ms", "singly, ms", "calls when divided",
+    heads = ("rows", "one batch, ms", "divided, ms", "singly, ms", "calls when divided",
              "divided / best")  # fmt: skip
     note = (
         f"Up to {figures[0]['context']} positions. *Divided* is what the server does: "

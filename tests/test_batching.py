@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from batches import PARAMS, SMALL, Request, Watched, by_hand, drive, prompt
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import minigpt as mg
@@ -51,6 +51,7 @@ def test_everyone_gets_what_it_gets_alone(plans, rows):
         assert request.leaves is not None or request.job.reason != "cancelled"
 
 
+@settings(max_examples=40)
 @given(st.lists(requests, min_size=2, max_size=12))
 def test_groups_that_are_cheap_to_split_give_the_same(plans):
     batcher = by_hand(rows=8)
