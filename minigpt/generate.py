@@ -1,5 +1,6 @@
 """Writing: choose the next token, append it, ask again. Chapter: generation."""
 
+import functools
 import operator
 
 import numpy as np
@@ -24,7 +25,9 @@ def generate(
     cache=True,
 ):
     """The prompt and the tokens that follow: (B, T) or (T,) -> the same rank, longer.
-    Prompts of different lengths come as a list, and so do their texts.
+    Prompts of different lengths come as a list, and so do their texts. In the place of
+    ``params`` may stand a model that computes as `gpt` does with them,
+    ``model(ids, cfg, caches=…, last=True)``: an `OnnxModel`, for example.
 
     Each logit is divided by ``temperature`` (0 chooses the greatest), then only the
     ``top_k`` most likely tokens are kept, and of these the fewest that together hold
@@ -114,9 +117,10 @@ def _decode(params, rows, cfg, count, settings, rng, cache):
 def _read(params, ids, cfg, caches):  # (B, T) -> (B, V)
     """Logits for the token after ``ids``, which are read a piece at a time: a long
     prompt then needs little memory, and what it needs stays close to the processor."""
+    model = params if callable(params) else functools.partial(gpt, params)
     for first in range(0, ids.shape[1], PIECE):
         piece = ids[:, first : first + PIECE]
-        logits = gpt(params, piece, cfg, caches=caches, last=True)
+        logits = model(piece, cfg, caches=caches, last=True)
     return logits[:, -1]
 
 

@@ -59,6 +59,24 @@ def fed_to_the_model(monkeypatch, count, **settings):
     return lengths
 
 
+def test_a_model_is_any_function_that_computes_as_gpt_does():
+    fed = []
+
+    def model(ids, cfg, *, caches=None, last=False):
+        fed.append(ids.shape)
+        return mg.gpt(PARAMS, ids, cfg, caches=caches, last=last)
+
+    for prompt in (PROMPT, THREE, [PROMPT, PROMPT[:2]]):
+        settings = {"temperature": 0.9, "top_k": 5, "seed": 3}
+        ours = mg.generate(PARAMS, prompt, LONG, 9, **settings)
+        through = mg.generate(model, prompt, LONG, 9, **settings)
+        for a, b in zip(ours, through, strict=True):
+            assert np.array_equal(a, b)
+    fed.clear()
+    assert len(list(mg.stream(model, PROMPT, LONG, 4, seed=1))) == 4
+    assert fed == [(1, 6), (1, 1), (1, 1), (1, 1)]
+
+
 def test_the_window_slides_only_when_it_must(monkeypatch):
     assert fed_to_the_model(monkeypatch, 8) == [6, 1, 1, 1, 1, 1, 11, 11]
 
