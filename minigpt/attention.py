@@ -63,7 +63,7 @@ def self_attention(x, params, n_head, cache=None, tap=None, rng=None, dropout=0.
     if cache is not None:
         k, v = cache.extend(k, v)
     mask = causal_mask(T) if cache is None else cache.mask(T)
-    if tap is None and rng is None and np.ndim(mask) <= 2:
+    if tap is None and rng is None and (mask is None or mask.ndim == 2):
         heads = ops.attention(q, k, v, mask)  # the same, faster; no weights to see
     else:
         weights = attention_weights(q, k, mask)
@@ -106,6 +106,13 @@ class Cache:
         self.values[:, :, start:stop] = v
         self.length = stop
         return self.keys[:, :, :stop], self.values[:, :, :stop]
+
+    def positions(self, start, stop):  # -> a slice, or (B, T)
+        """At which rows of `wpe` the tokens from ``start`` to ``stop`` are found: each
+        text is counted from behind its padding."""
+        if self.padding is None:
+            return slice(start, stop)
+        return np.maximum(np.arange(start, stop) - self.padding[:, None], 0)
 
     def mask(self, T):  # -> (T, S), (B, 1, T, S), or None where everything may be seen
         """Where the last ``T`` positions so far may look."""

@@ -3,23 +3,22 @@
 Chapter: embeddings.
 """
 
-import numpy as np
-
 from minigpt import ops
 
 
-def embed(wte, wpe, ids, start=0, padding=None):  # (B, T) -> (B, T, C)
+def embed(wte, wpe, ids, positions=None):  # (B, T) -> (B, T, C)
     """What each token is plus where it stands.
 
     ``wte["weight"]`` (V, C) has a row for every token, ``wpe["weight"]`` (n_ctx, C) one
-    for every position; the first id stands at position ``start``, or ``padding`` (B,)
-    before it, where the rows of a batch begin with padding.
+    for every position. ``positions`` is a slice of these rows, by default the first T,
+    or (B, T), where the texts of a batch do not stand at the same ones.
     """
     tokens = ops.embed(wte["weight"], ids)
-    if padding is None:
-        return tokens + wpe["weight"][start : start + ids.shape[1]]
-    positions = start - padding[:, None] + np.arange(ids.shape[1])
-    return tokens + ops.embed(wpe["weight"], np.maximum(positions, 0))
+    if positions is None:
+        positions = slice(ids.shape[1])
+    if isinstance(positions, slice):
+        return tokens + wpe["weight"][positions]
+    return tokens + ops.embed(wpe["weight"], positions)
 
 
 def unembed(table, x):  # (B, T, C) -> (B, T, V)

@@ -142,14 +142,15 @@ def gpt(
         )
     if start is None:
         start = caches[0].length if caches else 0
-    if start + ids.shape[1] > cfg.n_ctx:
+    stop = start + ids.shape[1]
+    if stop > cfg.n_ctx:
         raise ValueError(
             f"the model has {cfg.n_ctx} positions (n_ctx) and cannot read "
-            f"{start + ids.shape[1]} tokens: keep the last {cfg.n_ctx}"
+            f"{stop} tokens: keep the last {cfg.n_ctx}"
         )
     see = _tap(tap)
-    padding = caches[0].padding if caches else None
-    x = embed(params["wte"], params["wpe"], ids, start, padding)
+    positions = caches[0].positions(start, stop) if caches else slice(start, stop)
+    x = embed(params["wte"], params["wpe"], ids, positions)
     x = see("embedding", drop(x, cfg.dropout, rng))
     for i, block_params in enumerate(params["h"]):
         cache = caches[i] if caches else None

@@ -77,15 +77,19 @@ class Tokenizer:
         a character shows as \\xe2."""
         return [self._show(self.tokens[i]) for i in self._check_ids(ids)]
 
-    def save(self, path: str | os.PathLike) -> None:
-        """Write the tokenizer as JSON: beside `path` first, then renamed into place."""
+    def to_json(self) -> str:
+        """The tokenizer as JSON, from which `from_json` makes the same one again."""
         state = {"format": FORMAT, "version": VERSION, "kind": self.kind}
         state |= self._state() | {"special_tokens": list(self.special_tokens)}
+        return json.dumps(state)
+
+    def save(self, path: str | os.PathLike) -> None:
+        """Write the tokenizer as JSON: beside `path` first, then renamed into place."""
         path = Path(path)
         mark = f"{os.getpid()}-{threading.get_ident()}"
         beside = path.with_name(f".{path.name}.{mark}.tmp")
         try:
-            beside.write_text(json.dumps(state), encoding="utf-8")
+            beside.write_text(self.to_json(), encoding="utf-8")
             beside.replace(path)
         finally:
             beside.unlink(missing_ok=True)
@@ -155,8 +159,16 @@ def load(path: str | os.PathLike) -> Tokenizer:
     Raises ValueError when the file is no tokenizer, is damaged, or is of a later
     version.
     """
+    return from_json(Path(path).read_bytes(), path)
+
+
+def from_json(content: str | bytes, path: str | os.PathLike) -> Tokenizer:
+    """The tokenizer that `Tokenizer.to_json` wrote down, found in the file `path`.
+
+    Raises as `load` does.
+    """
     try:
-        state = json.loads(Path(path).read_bytes())
+        state = json.loads(content)
         if isinstance(state, dict) and "added_tokens" in state:
             raise ValueError(
                 "it is Hugging Face's; BPETokenizer.from_gpt2 takes the folder that "
