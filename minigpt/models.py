@@ -38,6 +38,7 @@ NAMES = ("tales", *PUBLISHED, *ALIASES)
 # The hub's names of GPT-2's tokenizer files, which are OpenAI's byte for byte.
 TOKENIZER = {"merges.txt": "gpt2/vocab.bpe", "vocab.json": "gpt2/encoder.json"}
 BIN = "pytorch_model.bin"
+RUNTIMES = ("numpy", "onnx")
 WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "hparams.json")
 
 
@@ -94,6 +95,11 @@ def load(name, models_dir=None):
     ``FileNotFoundError`` or ``ValueError`` with what is missing or wrong.
     """
     path = find(name, models_dir)
+    if path.suffix == ".onnx":
+        raise ValueError(
+            f"{path} is an exported graph, which ONNX Runtime runs and nothing else "
+            "reads: give the model that it was made of"
+        )
     place = path if path.is_dir() else path.parent
     if path.is_dir() and not any((path / file).exists() for file in (*WEIGHTS, BIN)):
         _refuse_unfinished(path)
@@ -105,6 +111,32 @@ def load(name, models_dir=None):
     tok = tok or _tokenizer(place, cfg.vocab_size)
     checkpoint.check_tokenizer(tok, cfg, place)
     return params, cfg, tok
+
+
+def open_model(name, models_dir=None, runtime=None):
+    """``(model, cfg, tokenizer)`` with a ``model`` that `generate` takes.
+
+    With the ``runtime`` "numpy" these are parameters, as of `load`; with "onnx" it is
+    an `OnnxModel`, and ``name`` the path of an exported graph. By default the runtime
+    is that which can: "onnx" for a path that ends in .onnx. Raises what these raise,
+    and ``ValueError`` for a model that is not exported yet, with how to do it.
+    """
+    exported = Path(name).suffix == ".onnx"
+    runtime = runtime or RUNTIMES[exported]
+    if runtime not in RUNTIMES:
+        raise ValueError(f"a runtime is one of {', '.join(RUNTIMES)}, not {runtime!r}")
+    if runtime == "numpy":
+        return load(name, models_dir)
+    if not exported:
+        graph = f"{Path(name).name}.onnx"
+        raise ValueError(
+            f"ONNX Runtime runs exported graphs, and {name} is none: `minigpt export "
+            f"{name} {graph} --cache` makes one, to be given as the model {graph}"
+        )
+    from minigpt.onnx_model import OnnxModel
+
+    model = OnnxModel(name)
+    return model, model.cfg, model.tok
 
 
 def _refuse_unfinished(run):

@@ -9,6 +9,7 @@ import click
 from minigpt import __version__
 from minigpt.cli.bench import bench
 from minigpt.cli.complete import completion
+from minigpt.cli.export import export
 from minigpt.cli.finetune import finetune
 from minigpt.cli.generate import generate
 from minigpt.cli.mistakes import Commands
@@ -40,6 +41,7 @@ def main(debug):
     """
 
 
-for command in (generate, train, tokenize, finetune, download, info, remove, bench):
+for command in (generate, train, tokenize, finetune, export, download, info, remove):
     main.add_command(command)
+main.add_command(bench)
 main.add_command(completion)

@@ -5,7 +5,7 @@ import sys
 import click
 
 from minigpt.cli import files, terminal
-from minigpt.cli.options import model_option, models_dir_option
+from minigpt.cli.options import model_option, models_dir_option, runtime_option
 
 MANY = 200  # new tokens, when neither the context nor the user asks for fewer
 
@@ -14,9 +14,10 @@ MANY = 200  # new tokens, when neither the context nor the user asks for fewer
 @click.argument("prompt", required=False, default="")
 @model_option(
     help='What writes: "tales" (shipped), gpt2, gpt2-medium, gpt2-large, gpt2-xl or '
-    "124M, 355M, 774M, 1558M (downloaded), or the path of a model."
+    "124M, 355M, 774M, 1558M (downloaded), or the path of a model or .onnx file."
 )
 @models_dir_option
+@runtime_option
 @click.option(
     "--max-new-tokens",
     metavar="N",
@@ -68,7 +69,9 @@ MANY = 200  # new tokens, when neither the context nor the user asks for fewer
     show_default=True,
     help="Whether to print the prompt before what follows it.",
 )
-def generate(prompt, model, models_dir, max_new_tokens, stop, eot, echo, **sampling):
+def generate(
+    prompt, model, models_dir, runtime, max_new_tokens, stop, eot, echo, **sampling
+):
     """Write on from PROMPT.
 
     "-" reads the prompt from standard input; without one the model begins by itself.
@@ -82,7 +85,9 @@ def generate(prompt, model, models_dir, max_new_tokens, stop, eot, echo, **sampl
 
     prompt = files.argument_text(prompt)
     streaming.TextStream(None, stop)  # a mistake shows before the model is loaded
-    params, cfg, tok = models.load(model, models_dir)
+    params, cfg, tok = models.open_model(model, models_dir, runtime)
+    if not getattr(params, "cached", True):
+        terminal.note("This graph has no cache, and reads all again for each token.")
     ids = first_ids(tok, prompt, eot, cfg, model)
     room = cfg.n_ctx - len(ids) + 1
     count = min(room, MANY) if max_new_tokens is None else max_new_tokens
@@ -99,6 +104,8 @@ def first_ids(tok, prompt, eot, cfg, model):
     """The ids to begin with. Raises ``ValueError`` where the model cannot read them."""
     from minigpt import streaming
 
+    if tok is None and model.endswith(".onnx"):
+        raise ValueError(f"{model} holds no tokenizer: it was exported without one")
     if tok is None:
         raise ValueError(
             f"there is no tokenizer beside the weights of {model}: put its "

@@ -33,7 +33,13 @@ class Commands(click.Group):
         except KeyboardInterrupt:
             click.echo(err=True)  # what follows begins on a line of its own
             ctx.exit(INTERRUPTED)
-        except (OSError, ValueError, FloatingPointError, MemoryError) as error:
+        except (
+            OSError,
+            ValueError,
+            FloatingPointError,
+            ImportError,
+            MemoryError,
+        ) as error:
             if ctx.params["debug"] or not is_mistake(error):
                 raise
             raise click.ClickException(sentence(error)) from error

@@ -33,6 +33,12 @@ models_dir_option = click.option(
     help="Where downloaded models are kept, if not in the system's cache folder.",
 )
 
+runtime_option = click.option(
+    "--runtime",
+    type=click.Choice(["numpy", "onnx"]),
+    help="What computes.  [default: onnx for an exported .onnx file, else numpy]",
+)
+
 seed_option = click.option(
     "--seed",
     type=click.IntRange(min=0),
