@@ -244,7 +244,7 @@ def test_the_weights_are_not_copied(tmp_path, external):
     export(params, cfg, tmp_path / "a.onnx", **options)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert peak < 12e6 and sum(written) > 4 * mg.tree.size(params)
+    assert peak < 6e6 and sum(written) >= 4 * mg.tree.size(params)
     logits = OnnxModel(tmp_path / "a.onnx")(IDS)
     np.testing.assert_allclose(logits, mg.gpt(params, IDS, cfg), atol=1e-4)
 

@@ -14,7 +14,7 @@ from minigpt.export.messages import import_onnx
 LARGEST = 2**31 - 1  # bytes of a protobuf
 PAGE = 2**16  # where a large array begins in the file beside: systems map it so
 LARGE = 2**20  # bytes
-PIECE = 2**20  # numbers that are converted at a time
+PIECE = 2**18  # numbers that are converted at a time
 FLOAT = 1  # TensorProto.FLOAT: float32
 # Tags of the fields that are put in here: a number, and 2 for "bytes with a length".
 MODEL_GRAPH, GRAPH_INITIALIZER, TENSOR_RAW_DATA = (n << 3 | 2 for n in (7, 5, 9))
@@ -93,7 +93,7 @@ def pieces(array):
     """The numbers of an array as bytes of float32, a piece at a time."""
     row = array.reshape(-1)  # a copy only where it does not lie row by row
     for at in range(0, row.size, PIECE):
-        yield row[at : at + PIECE].astype("<f4").tobytes()
+        yield row[at : at + PIECE].astype("<f4", copy=False).tobytes()
 
 
 def counted(parts, progress):
