@@ -1,8 +1,8 @@
 # The commands of the book. "make" alone lists them. PYTHON=/path/to/python picks the
 # interpreter that .venv is made from (3.11 or newer); everything else follows.
 .DEFAULT_GOAL := help
-.PHONY: help book test test-all notebooks lab generate train download clean-model \
-	bench retrain lint clean
+.PHONY: help book test test-all notebooks lab generate serve train download \
+	clean-model bench retrain lint clean
 
 NEWER = import sys; sys.exit(sys.version_info < (3, 11))
 PYTHON ?= $(shell for p in python3 python python3.14 python3.13 python3.12 python3.11; \
@@ -52,6 +52,12 @@ lab: $(READY) ## Open the chapters in JupyterLab (installed at the first use)
 generate: $(READY) ## Let a model write (PROMPT="One day", MODEL=tales)
 	@$(BIN)/python -m minigpt generate "$${PROMPT-Once there was a girl}" \
 	--model "$${MODEL:-tales}" $(OPTIONS)
+
+serve: $(READY) ## Serve a model by HTTP, with a page to explore it (PORT=3000, MODEL=tales)
+	@$(BIN)/python -c "import fastapi, uvicorn, sse_starlette" 2>/dev/null || \
+	$(BIN)/python -m pip install -e ".[serve]"
+	@$(BIN)/python -m minigpt serve --model "$${MODEL:-tales}" \
+	--port "$${PORT:-3000}" $(OPTIONS)
 
 train: $(READY) ## Train a model on a text (FILE=tinyshakespeare.txt, OPTIONS="--steps 500")
 	@$(BIN)/python -m minigpt train "$${FILE:-tales}" $(OPTIONS)

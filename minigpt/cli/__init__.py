@@ -14,6 +14,7 @@ from minigpt.cli.finetune import finetune
 from minigpt.cli.generate import generate
 from minigpt.cli.mistakes import Commands
 from minigpt.cli.models import download, info, remove
+from minigpt.cli.serve import serve
 from minigpt.cli.tokenize import tokenize
 from minigpt.cli.train import train
 
@@ -38,10 +39,11 @@ def main(debug):
     minigpt generate "Once there was a girl"   # the model that is shipped writes
     minigpt train tinyshakespeare.txt          # and here is one of your own
     minigpt tokenize "Hello, world"            # what they see of a text
+    minigpt serve                              # they answer by HTTP
     """
 
 
-for command in (generate, train, tokenize, finetune, export, download, info, remove):
+COMMANDS = [generate, train, tokenize, finetune, serve, export, download, info, remove]
+COMMANDS += [bench, completion]
+for command in COMMANDS:
     main.add_command(command)
-main.add_command(bench)
-main.add_command(completion)

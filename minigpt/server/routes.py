@@ -1,0 +1,178 @@
+"""What the server answers: text whole and in pieces, tokens, attention, its health."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Request, Response
+from fastapi.responses import JSONResponse
+
+from minigpt import __version__
+from minigpt.server import bodies, looking, writing
+from minigpt.server.errors import refuse
+from minigpt.server.served import Served
+
+REASON = "Finish-Reason"
+RETRY = {"Retry-After": {"schema": {"type": "string"}, "description": "Seconds."}}
+PROBLEMS = {
+    413: "The body is too large.",
+    415: "The body is no JSON.",
+    421: "The request is meant for another host.",
+    422: "Something does not fit: the sentence says what, and what would do.",
+    503: "The model is being loaded, too many requests wait, or the server is being "
+    "closed.",
+}
+
+
+def problems(*statuses):
+    """The errors that an endpoint may answer with, for its description."""
+    return {
+        status: {"model": bodies.Problem, "description": PROBLEMS[status]}
+        | ({"headers": RETRY} if status == 503 else {})
+        for status in statuses
+    }
+
+
+def ready(request: Request):
+    """The model, loaded; raises a 503 while it is not."""
+    served = request.app.state.served
+    served.check()
+    return served
+
+
+router = APIRouter(responses=problems(421))
+Model = Annotated[Served, Depends(ready)]
+ASKED = problems(413, 415, 422, 503)
+
+
+def sends(kind, schema, **more):
+    """The description of an answer of a kind that FastAPI does not see by itself."""
+    return {200: {"content": {kind: {"schema": schema}}, **more}}
+
+
+@router.post(
+    "/api/generate",
+    response_model=bodies.GenerateAnswer,
+    summary="Continue a text",
+    tags=["writing"],
+    responses={
+        200: {
+            "headers": {
+                REASON: {
+                    "schema": {"enum": ["end", "length", "time"], "type": "string"},
+                    "description": "Why the text ends: at the model's end token, at "
+                    "max_tokens, or because the time was over.",
+                }
+            }
+        },
+        **ASKED,
+    },
+)
+async def generate(body: bodies.GenerateRequest, request: Request, served: Model):
+    """The prompt with what follows it, when all of it is written. What is written when
+    the time is over is sent, too."""
+    text, params, reason = await writing.whole(
+        served, request, body, request.app.state.timeout
+    )
+    answer = {"generated_text": body.prompt + text, "prompt": body.prompt}
+    return JSONResponse(answer | {"params": params}, headers={REASON: reason})
+
+
+@router.post(
+    "/api/stream",
+    response_class=Response,
+    summary="Continue a text, token by token",
+    tags=["writing"],
+    responses={**sends("text/event-stream", {"type": "string"}), **ASKED},
+)
+async def stream(body: bodies.GenerateRequest, request: Request, served: Model):
+    """Server-sent events: `data: {"id", "token", "prob"}` for each token, and a last
+    `event: done` with `data: {"reason"}`.
+
+    `token` is the text that became certain with it, which may be empty where it is a
+    part of a character; joined, they are what follows the prompt. `prob` is the
+    probability that it was drawn with. `reason` is "end" (the model's end token),
+    "length" (max_tokens), "time" (that a request may take), "closed" (the server is
+    being closed), "cancelled" or "error", with a sentence in `detail`.
+    """
+    state = request.app.state
+    begun, _ = await writing.begin(served, body, each=True)
+    text = writing.Text(served.tok, body.max_tokens)
+    return writing.TokenEvents(begun, text, state.timeout, state.heartbeat)
+
+
+@router.post(
+    "/api/tokenize",
+    response_model=bodies.TokenizeAnswer,
+    summary="Cut a text into tokens",
+    tags=["looking"],
+    responses=ASKED,
+)
+async def tokenize(body: bodies.TextRequest, served: Model):
+    """The ids of a text as it stands, and the text of each."""
+    return JSONResponse(await computed(served, looking.tokenize, body.text))
+
+
+@router.post(
+    "/api/attention",
+    response_model=bodies.AttentionAnswer,
+    summary="Where the tokens of a text look",
+    tags=["looking"],
+    responses=ASKED,
+)
+async def attention(body: bodies.AttentionRequest, served: Model):
+    """The weights of one head, of a layer's heads, of one head in each layer, or of all
+    of them: at most 1,048,576 numbers. An exported model has none to show."""
+    if callable(served.params):
+        raise refuse(
+            "an exported model gives logits and shows no attention: serve the model "
+            "that it was made from"
+        )
+    args = body.text, body.layer, body.head
+    content = await computed(served, looking.attention, *args)
+    return Response(content, media_type="application/json")
+
+
+@router.post(
+    "/api/logits",
+    response_class=Response,
+    summary="Logits for the token after some ids",
+    tags=["looking"],
+    responses={
+        **sends("application/octet-stream", {"type": "string", "format": "binary"}),
+        **ASKED,
+    },
+)
+async def logits(body: bodies.LogitsRequest, served: Model):
+    """One float32, little-endian, for each token of the vocabulary."""
+    content = await computed(served, looking.logits, body.ids)
+    return Response(content, media_type="application/octet-stream")
+
+
+@router.get("/api/model", summary="The model's numbers", responses=problems(503))
+async def model(served: Model):
+    """Its name and configuration, and its tokenizer where that is one of byte pairs."""
+    content = await computed(served, looking.about)
+    return Response(content, media_type="application/json")
+
+
+@router.get("/health", response_model=bodies.Health, response_model_exclude_none=True)
+async def health(request: Request):
+    """Whether the server is well, and whether its model is loaded."""
+    served = request.app.state.served
+    batcher = served.batcher
+    return {
+        "status": "ok" if served.error is None else "failed",
+        "model_loaded": served.loaded,
+        "model": served.name,
+        "version": __version__,
+        "running": batcher.running if batcher else 0,
+        "queued": batcher.queued if batcher else 0,
+        "detail": served.problem,
+    }
+
+
+async def computed(served, function, *args):
+    """What a function of the model gives; a 422 with what it does not take."""
+    try:
+        return await served.aside(function, served, *args)
+    except ValueError as error:
+        raise refuse(str(error)) from error
