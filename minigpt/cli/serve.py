@@ -11,8 +11,8 @@ from minigpt.cli.options import model_option, models_dir_option
 
 @click.command()
 @model_option(
-    help='What answers: "tales" (shipped), gpt2 or one of its sizes (downloaded), or the '
-    "path of a model; for --runtime onnx, of an exported file."
+    help='What answers: "tales" (shipped), gpt2 or one of its sizes (downloaded), or '
+    "the path of a model; for --runtime onnx, of an exported file."
 )
 @models_dir_option
 @click.option(

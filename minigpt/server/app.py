@@ -102,6 +102,7 @@ def describe(app):
         asked = schemas["AttentionRequest"]["properties"]
         asked["layer"]["anyOf"][0]["maximum"] = cfg.n_layer - 1
         asked["head"]["anyOf"][0]["maximum"] = cfg.n_head - 1
-        ids = schemas["LogitsRequest"]["properties"]["ids"]
-        ids["items"]["maximum"], ids["maxItems"] = cfg.vocab_size - 1, cfg.n_ctx
+        for name in ("AttentionRequest", "LogitsRequest"):
+            ids = schemas[name]["properties"]["ids"]
+            ids["items"]["maximum"], ids["maxItems"] = cfg.vocab_size - 1, cfg.n_ctx
     return document

@@ -5,7 +5,7 @@ FastAPI checks requests against these classes, and makes the OpenAPI document of
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 MOST_TOKENS = 10_000  # of an answer; the time limit comes first for most models
 WEIGHTS = 2**20  # of an answer: one of GPT-2's heads at full length, about 10 MB
@@ -18,6 +18,7 @@ def _whole(value):
 
 
 Whole = Annotated[int, BeforeValidator(_whole)]
+Id = Annotated[Whole, Field(ge=0, le=GREATEST)]
 
 
 class Request(BaseModel):
@@ -99,11 +100,31 @@ class TextRequest(Request):
     text: str = Field(examples=["Once there was a girl"])
 
 
-class AttentionRequest(TextRequest):
-    """A text, and which of the model's heads to show; null means all of them."""
+class LogitsRequest(Request):
+    """The ids of a text."""
 
+    ids: list[Id] = Field(min_length=1, examples=[[0]])
+
+
+class AttentionRequest(Request):
+    """A text, or its ids, and which of the model's heads to show; null is all."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"oneOf": [{"required": ["text"]}, {"required": ["ids"]}]}
+    )
+
+    text: str = Field("", description="A text.", examples=["Once there was a girl"])
+    ids: list[Id] = Field(
+        [], min_length=1, description="In its place, the ids that the model is to read."
+    )
     layer: Whole | None = Field(None, ge=0, le=GREATEST, description="From 0.")
     head: Whole | None = Field(None, ge=0, le=GREATEST, description="From 0.")
+
+    @model_validator(mode="after")
+    def _one(self):
+        if len(self.model_fields_set & {"text", "ids"}) != 1:
+            raise ValueError("needs a text or ids, and not both")
+        return self
 
 
 class AttentionAnswer(BaseModel):
@@ -128,14 +149,6 @@ class TokenizeAnswer(BaseModel):
     tokens: list[str] = Field(
         description="The text of each; a byte that is only part of a character shows "
         "as \\xe2."
-    )
-
-
-class LogitsRequest(Request):
-    """The ids of a text."""
-
-    ids: list[Annotated[Whole, Field(ge=0, le=GREATEST)]] = Field(
-        min_length=1, examples=[[0]]
     )
 
 

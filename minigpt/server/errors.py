@@ -79,7 +79,9 @@ def _sentence(error):
         case "extra_forbidden":
             return f"there is no field {name}: see /docs"
         case "string_unicode":
-            return f"{name} holds half of a surrogate pair, which is no character"
+            return "a field's name has half of a surrogate pair, which is no character"
+    if error["type"] == "value_error":
+        return f"{name or 'the body'} {error['ctx']['error']}"
     wanted = error["msg"]
     for theirs, ours in WORDS.items():
         wanted = wanted.replace(theirs, ours)

@@ -51,7 +51,7 @@ class Hosts:
 def name_of(host):
     """The name or address in a ``Host`` header, without its port and brackets."""
     if host.startswith("["):
-        return host[1:].partition("]")[0]
+        return host[1:].partition("]")[0] if "]" in host else ""
     return host.partition(":")[0].lower().rstrip(".")
 
 

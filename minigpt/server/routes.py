@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import APIRouter, Depends, HTTPException, Request, Response
 from fastapi.responses import JSONResponse
 
 from minigpt import __version__
@@ -11,6 +11,8 @@ from minigpt.server.errors import refuse
 from minigpt.server.served import Served
 
 REASON = "Finish-Reason"
+BYTES = "application/octet-stream"
+NUMBERS = {"type": "string", "format": "binary"}
 RETRY = {"Retry-After": {"schema": {"type": "string"}, "description": "Seconds."}}
 PROBLEMS = {
     413: "The body is too large.",
@@ -106,9 +108,10 @@ async def stream(body: bodies.GenerateRequest, request: Request, served: Model):
     tags=["looking"],
     responses=ASKED,
 )
-async def tokenize(body: bodies.TextRequest, served: Model):
+async def tokenize(body: bodies.TextRequest, request: Request, served: Model):
     """The ids of a text as it stands, and the text of each."""
-    return JSONResponse(await computed(served, looking.tokenize, body.text))
+    args = looking.tokenize, served, body.text
+    return JSONResponse(await computed(request, served, *args))
 
 
 @router.post(
@@ -116,19 +119,24 @@ async def tokenize(body: bodies.TextRequest, served: Model):
     response_model=bodies.AttentionAnswer,
     summary="Where the tokens of a text look",
     tags=["looking"],
-    responses=ASKED,
+    responses={**sends(BYTES, NUMBERS), **ASKED},
 )
-async def attention(body: bodies.AttentionRequest, served: Model):
+async def attention(body: bodies.AttentionRequest, request: Request, served: Model):
     """The weights of one head, of a layer's heads, of one head in each layer, or of all
-    of them: at most 1,048,576 numbers. An exported model has none to show."""
+    of them: at most 1,048,576 numbers. An exported model has none to show.
+
+    A client that accepts `application/octet-stream` gets the weights alone: float32,
+    little-endian, (L, H, T, T).
+    """
     if callable(served.params):
         raise refuse(
             "an exported model gives logits and shows no attention: serve the model "
             "that it was made from"
         )
-    args = body.text, body.layer, body.head
-    content = await computed(served, looking.attention, *args)
-    return Response(content, media_type="application/json")
+    raw = BYTES in request.headers.get("accept", "")
+    function = looking.attention_numbers if raw else looking.attention
+    content = await computed(request, served, function, served, body)
+    return Response(content, media_type=BYTES if raw else "application/json")
 
 
 @router.post(
@@ -137,20 +145,20 @@ async def attention(body: bodies.AttentionRequest, served: Model):
     summary="Logits for the token after some ids",
     tags=["looking"],
     responses={
-        **sends("application/octet-stream", {"type": "string", "format": "binary"}),
+        **sends(BYTES, NUMBERS),
         **ASKED,
     },
 )
-async def logits(body: bodies.LogitsRequest, served: Model):
+async def logits(body: bodies.LogitsRequest, request: Request, served: Model):
     """One float32, little-endian, for each token of the vocabulary."""
-    content = await computed(served, looking.logits, body.ids)
-    return Response(content, media_type="application/octet-stream")
+    found = await computed(request, served, served.reader.logits, body.ids)
+    return Response(found.astype("<f4").tobytes(), media_type=BYTES)
 
 
 @router.get("/api/model", summary="The model's numbers", responses=problems(503))
-async def model(served: Model):
-    """Its name and configuration, and its tokenizer where that is one of byte pairs."""
-    content = await computed(served, looking.about)
+async def model(request: Request, served: Model):
+    """Its name, its configuration, its number of parameters, and its tokenizer."""
+    content = await computed(request, served, looking.about, served)
     return Response(content, media_type="application/json")
 
 
@@ -170,9 +178,16 @@ async def health(request: Request):
     }
 
 
-async def computed(served, function, *args):
-    """What a function of the model gives; a 422 with what it does not take."""
+async def computed(request, served, function, *args):
+    """What a function of the model gives; a 422 with what it does not take. Nothing is
+    computed for a client that went away before its turn."""
+    future = served.aside(function, *args)
     try:
-        return await served.aside(function, served, *args)
+        await writing.first_of(future, request)
+        if not future.done():
+            raise HTTPException(503, "the client is gone")  # to be read by nobody
+        return future.result()
     except ValueError as error:
         raise refuse(str(error)) from error
+    finally:
+        future.cancel()

@@ -11,6 +11,7 @@ from starlette.exceptions import HTTPException
 from minigpt import models
 from minigpt.batching import Batcher
 from minigpt.server.errors import busy
+from minigpt.server.looking import Reader
 
 RUNTIMES = ("numpy", "onnx")
 
@@ -33,7 +34,8 @@ class Served:
         self.queue = queue
         self.loaded = self.closing = False
         self.ended = threading.Event()
-        self.params = self.cfg = self.tok = self.batcher = self.error = None
+        self.params = self.cfg = self.tok = self.batcher = None
+        self.reader = self.error = None
         self.looking = 0  # requests that wait for `aside`, or are computed there
         self._pool = ThreadPoolExecutor(1, "minigpt-aside")
         self._lock = threading.Lock()
@@ -49,6 +51,7 @@ class Served:
                 if not self.closing:
                     self.params, self.cfg, self.tok = params, cfg, tok
                     self.batcher = Batcher(params, cfg, waiting=self.queue)
+                    self.reader = Reader(params, cfg)
                     self.loaded = True
         except Exception as error:  # whatever it is, /health tells it
             self.error = error
@@ -71,17 +74,18 @@ class Served:
             return None
         return f"the model {self.name} could not be loaded: {self.error}"
 
-    async def aside(self, function, *args):
-        """What a function gives that computes for long: off the event loop, one at a
-        time, with as many waiting as may wait to write."""
+    def aside(self, function, *args):
+        """A future for what a function gives that computes for long: off the event
+        loop, one at a time, with as many waiting as may wait to write."""
         if self.looking > self.queue:
             raise busy(f"{self.queue} requests wait already: ask again in a moment")
         self.looking += 1
-        try:
-            loop = asyncio.get_running_loop()
-            return await loop.run_in_executor(self._pool, function, *args)
-        finally:
-            self.looking -= 1
+        future = asyncio.get_running_loop().run_in_executor(self._pool, function, *args)
+        future.add_done_callback(self._looked)
+        return future
+
+    def _looked(self, future):
+        self.looking -= 1
 
     def close(self, grace=0.0):
         """Take nothing new, give what is being written ``grace`` seconds to end, and

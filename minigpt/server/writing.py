@@ -107,16 +107,14 @@ async def whole(served, request, body, seconds):
     What the time suffices for is given, too; nothing is, when the client goes away.
     """
     writing, params = await begin(served, body, each=False)
-    gone = asyncio.ensure_future(_left(request))
-    done = asyncio.ensure_future(writing.told.wait())
+    told = asyncio.ensure_future(writing.told.wait())
     try:
-        await asyncio.wait((gone, done), timeout=seconds, return_when="FIRST_COMPLETED")
-        if not done.done():
-            writing.end("cancelled" if gone.done() else "time")
+        gone = await first_of(told, request, seconds)
+        if not told.done():
+            writing.end("cancelled" if gone else "time")
     finally:
         writing.job.cancel()
-        gone.cancel()
-        done.cancel()
+        told.cancel()
     text = Text(served.tok, body.max_tokens)
     pieces = [text.feed(new_id) for new_id, _ in writing.take()]
     if writing.reason == "error":
@@ -133,8 +131,20 @@ def unfinished(reason, seconds):
     return f"no token was written in the {seconds:g} s that a request may take"
 
 
+async def first_of(future, request, seconds=None):
+    """Wait for a future, for the client to go away, or for ``seconds``; returns whether
+    the client is gone."""
+    gone = asyncio.ensure_future(_left(request))
+    try:
+        await asyncio.wait(
+            {future, gone}, timeout=seconds, return_when="FIRST_COMPLETED"
+        )
+        return gone.done()
+    finally:
+        gone.cancel()
+
+
 async def _left(request):
-    """Return when the client is gone."""
     while (await request.receive())["type"] != "http.disconnect":
         pass
 

@@ -1,0 +1,273 @@
+"""What the server answers, over a real socket, beside what Python computes."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+from server_runs import ask, babbler, client, start, streamed, text_after
+
+import minigpt as mg
+from minigpt.streaming import first_ids
+from minigpt.tokenizer import BPETokenizer
+
+ONCE = "Once there was a"
+STRATEGIES = {  # what a request says, and what mg.generate is told
+    "greedy": ({"seed": 1}, {"temperature": 0}),
+    "top-k": (
+        {"k": 3, "temperature": 1.5, "seed": 2},
+        {"top_k": 3, "temperature": 1.5},
+    ),
+    "top-p": ({"p": 0.6, "temperature": 2.0, "seed": 3}, {"top_p": 0.6}),
+    "sample": ({"temperature": 0.7, "seed": 4}, {"temperature": 0.7}),
+}
+STRATEGIES["top-p"][1]["temperature"] = 2.0
+
+
+@pytest.fixture(scope="module")
+def tales():
+    return mg.load("tales")
+
+
+@pytest.fixture(scope="module")
+def server():
+    with start("tales") as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def bytes_server():
+    with start(babbler()) as server:
+        yield server
+
+
+def test_a_prompt_is_all_it_takes(server, tales):
+    answer = ask(server, "/api/generate", {"prompt": ONCE})
+    assert answer.status_code == 200
+    assert answer.json() == {
+        "generated_text": ONCE + text_after(tales, ONCE, 50, temperature=0),
+        "prompt": ONCE,
+        "params": {
+            "max_tokens": 50,
+            "strategy": "greedy",
+            "k": 50,
+            "p": 0.9,
+            "temperature": 1.0,
+            "seed": None,
+        },
+    }
+    assert answer.headers["finish-reason"] == "length"
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_each_strategy_writes_what_generate_writes(server, tales, strategy):
+    asked, told = STRATEGIES[strategy]
+    body = {"prompt": ONCE, "strategy": strategy, "max_tokens": 90} | asked
+    answer = ask(server, "/api/generate", body).json()
+    expected = text_after(tales, ONCE, 90, seed=asked["seed"], **told)
+    assert answer["generated_text"] == ONCE + expected
+    params = {"k": 50, "p": 0.9, "temperature": 1.0} | body
+    del params["prompt"]
+    assert answer["params"] == params
+    tokens, done = streamed(server, body)
+    assert "".join(token["token"] for token in tokens) == expected
+    assert done == {"reason": "end"}  # 90 tokens are more than a story
+
+
+def test_the_answer_tells_the_seed_that_writes_it_again(server):
+    body = {"prompt": ONCE, "strategy": "sample", "temperature": 2.0}
+    first, second = (ask(server, "/api/generate", body).json() for _ in range(2))
+    assert first["generated_text"] != second["generated_text"]
+    again = {"prompt": ONCE} | first["params"]
+    assert ask(server, "/api/generate", again).json() == first
+
+
+def test_an_empty_prompt_begins_with_the_end_token(server, tales):
+    body = {"prompt": "", "max_tokens": 5}
+    text = ask(server, "/api/generate", body).json()["generated_text"]
+    assert text == text_after(tales, "", 5, temperature=0) != ""
+
+
+def test_a_prompt_as_long_as_the_context_is_read(server, tales):
+    _, cfg, tok = tales
+    prompt = tok.decode([tok.encode(" a")[0]] * (cfg.n_ctx - 1))
+    assert len(first_ids(tok, prompt)) == cfg.n_ctx
+    body = {"prompt": prompt, "max_tokens": 3}
+    text = ask(server, "/api/generate", body).json()["generated_text"]
+    assert text == prompt + text_after(tales, prompt, 3, temperature=0)
+
+
+def test_whole_numbers_may_be_written_as_5_0(server):
+    body = {"prompt": ONCE, "max_tokens": 5.0, "temperature": 2}
+    assert ask(server, "/api/generate", body).json()["params"]["max_tokens"] == 5
+
+
+def test_a_stream_tells_each_token_and_what_it_was_drawn_with(server, tales):
+    params, cfg, tok = tales
+    body = {"prompt": ONCE, "strategy": "sample", "seed": 3, "max_tokens": 12}
+    tokens, done = streamed(server, body)
+    assert done == {"reason": "length"}
+    ids = [tok.eot, *tok.encode(ONCE)]
+    for token in tokens:
+        assert list(token) == ["id", "token", "prob"]
+        logits = mg.gpt(params, np.array([ids]), cfg, last=True)[0, -1]
+        p = np.exp(logits - logits.max())
+        assert token["prob"] == pytest.approx(p[token["id"]] / p.sum(), rel=1e-3)
+        ids.append(token["id"])
+    assert ids == mg.generate(params, ids[:-12], cfg, 12, seed=3).tolist()
+
+
+def test_the_end_token_is_told_and_has_no_text(server, tales):
+    body = {"prompt": ONCE, "strategy": "sample", "seed": 4, "max_tokens": 500}
+    tokens, done = streamed(server, body)
+    assert done == {"reason": "end"}
+    assert tokens[-1]["id"] == tales[2].eot and tokens[-1]["token"] == ""
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_joined_tokens_are_the_text_also_where_characters_have_several(
+    bytes_server, seed
+):
+    body = {"prompt": "日", "strategy": "sample", "seed": seed, "max_tokens": 200}
+    tokens, done = streamed(bytes_server, body)
+    text = ask(bytes_server, "/api/generate", body).json()["generated_text"]
+    assert len(tokens) == 200 and done == {"reason": "length"}
+    assert "日" + "".join(token["token"] for token in tokens) == text
+    assert text == "日" + text_after(babbler(), "日", 200, seed=seed)
+    assert "" in [token["token"] for token in tokens]  # a part of a character
+    assert max(ord(c) for c in text[1:]) > 127
+
+
+def test_tokenize(server, tales):
+    tok = tales[2]
+    answer = ask(server, "/api/tokenize", {"text": ONCE + " é"}).json()
+    ids = tok.encode(ONCE + " é")
+    assert answer == {"ids": ids, "tokens": tok.pieces(ids)}
+    assert answer["tokens"][-2:] == ["\\xc3", "\\xa9"]
+    assert ask(server, "/api/tokenize", {"text": ""}).json() == {
+        "ids": [],
+        "tokens": [],
+    }
+
+
+def seen(model, ids):
+    """(n_layer, H, T, T): where the tokens look, in Python."""
+    params, cfg, _ = model
+    found = {}
+    mg.gpt(params, np.array([ids]), cfg, tap=found)
+    return np.stack([found[f"h.{i}.attn.weights"][0] for i in range(cfg.n_layer)])
+
+
+@pytest.mark.parametrize("layer", [None, 0, 1])
+@pytest.mark.parametrize("head", [None, 0, 7])
+def test_attention_of_what_is_asked_for(server, tales, layer, head):
+    ids = first_ids(tales[2], ONCE)
+    body = {"text": ONCE, "layer": layer, "head": head}
+    answer = ask(server, "/api/attention", body).json()
+    layers = [0, 1] if layer is None else [layer]
+    heads = list(range(8)) if head is None else [head]
+    assert (answer["layers"], answer["heads"]) == (layers, heads)
+    assert answer["ids"] == ids and answer["tokens"] == tales[2].pieces(ids)
+    expected = seen(tales, ids)[layers][:, heads]
+    weights = np.array(answer["weights"])
+    assert weights.shape == expected.shape
+    assert np.abs(weights - expected).max() < 1e-6
+
+
+def test_attention_as_numbers_and_of_ids(server, tales):
+    ids = [5, 6, 7, 300]
+    bare = {"accept": "application/octet-stream"}
+    answer = ask(server, "/api/attention", {"ids": ids, "layer": 1}, **bare)
+    assert answer.headers["content-type"] == "application/octet-stream"
+    weights = np.frombuffer(answer.content, "<f4").reshape(1, 8, 4, 4)
+    assert np.abs(weights - seen(tales, ids)[1:]).max() < 1e-6
+
+
+def test_logits_of_texts_that_grow_change_and_come_back(server, tales):
+    params, cfg, tok = tales
+    ids = first_ids(tok, "Once there was a girl called Mia. She loved her stone.")
+    other = first_ids(tok, "One day a boy went to the lake.")
+    texts = [ids[:4], ids[:5], ids, ids[:5], other, ids, other[:3], [ids[0]], ids[:1]]
+    with client(server) as c:
+        for text in [*texts, (ids * 9)[: cfg.n_ctx]]:
+            answer = c.post("/api/logits", json={"ids": text})
+            got = np.frombuffer(answer.content, "<f4")
+            expected = mg.gpt(params, np.array([text]), cfg, last=True)[0, -1]
+            assert got.shape == (cfg.vocab_size,)
+            assert np.abs(got - expected).max() < 1e-4
+
+
+def test_a_text_that_grows_is_not_read_again(tales):
+    params, cfg, _ = tales
+    widths = []
+
+    def model(ids, cfg, **settings):
+        widths.append(ids.shape[1])
+        return mg.gpt(params, ids, cfg, **settings)
+
+    from minigpt.server.looking import Reader
+
+    reader = Reader(model, cfg)
+    for count in (10, 11, 12, 8):
+        reader.logits(list(range(count)))
+    assert widths == [10, 1, 1, 1]
+
+
+@pytest.mark.parametrize("name", ["tales", "bytes"])
+def test_model_tells_what_a_page_needs(name, server, bytes_server, tales):
+    params, cfg, tok = tales if name == "tales" else babbler()
+    with client(server if name == "tales" else bytes_server) as c:
+        about = c.get("/api/model").json()
+    assert about["config"] == dataclasses.asdict(cfg)
+    assert about["parameters"] == mg.tree.size(params)
+    state = about["tokenizer"]
+    assert state.pop("kind") == "byte pairs"
+    assert BPETokenizer._from_state(state) == tok
+
+
+def test_model_tells_characters_too():
+    tok = mg.CharTokenizer("abc")
+    cfg = mg.Config(vocab_size=3, n_ctx=8, n_embd=4, n_layer=1, n_head=1)
+    with start((mg.init(cfg), cfg, tok)) as server, client(server) as c:
+        state = c.get("/api/model").json()["tokenizer"]
+        answer = c.post("/api/generate", json={"prompt": "ab", "max_tokens": 4}).json()
+    assert state["kind"] == tok.kind and state["tokens"] == ["a", "b", "c"]
+    assert len(answer["generated_text"]) == 6
+
+
+def test_health(server):
+    with client(server) as c:
+        health = c.get("/health")
+    assert health.status_code == 200
+    assert health.json() == {
+        "status": "ok",
+        "model_loaded": True,
+        "model": "tales",
+        "version": mg.__version__,
+        "running": 0,
+        "queued": 0,
+    }
+
+
+def test_the_document_knows_the_model(server, tales):
+    cfg = tales[1]
+    with client(server) as c:
+        document = c.get("/openapi.json").json()
+    schemas = document["components"]["schemas"]
+    asked = schemas["GenerateRequest"]
+    assert asked["required"] == ["prompt"]
+    defaults = {n: f.get("default") for n, f in asked["properties"].items()}
+    assert defaults.pop("prompt") is None
+    assert defaults == {
+        "max_tokens": 50,
+        "strategy": "greedy",
+        "k": 50,
+        "p": 0.9,
+        "temperature": 1.0,
+        "seed": None,
+    }
+    layer = schemas["AttentionRequest"]["properties"]["layer"]
+    assert layer["anyOf"][0]["maximum"] == cfg.n_layer - 1
+    ids = schemas["LogitsRequest"]["properties"]["ids"]
+    assert (ids["maxItems"], ids["items"]["maximum"]) == (cfg.n_ctx, cfg.vocab_size - 1)
+    assert "HTTPValidationError" not in json.dumps(document)
