@@ -2,8 +2,7 @@
 
 import { fromBase64, readTensors } from "./checkpoint.js";
 import { gpt, newCaches, transpose } from "./model.js";
-import { Random } from "./random.js";
-import { filter, entropy, sample } from "./sampling.js";
+import { checkIds, GrowingText } from "./session.js";
 import { Tokenizer } from "./tokenizer.js";
 
 // The `Engine` of a packed model: `config` and `tokenizer` are what their JSON files
@@ -39,28 +38,15 @@ export class Engine {
     return this.params.h.map((_, i) => seen[`h.${i}.attn.weights`].array);
   }
 
-  check(ids) {
-    const V = this.cfg.vocab_size;
-    const at = ids.findIndex((id) => !(Number.isInteger(id) && id >= 0 && id < V));
-    if (at >= 0)
-      throw new RangeError(`the id ${ids[at]} is not in the vocabulary of ${V}`);
-    if (ids.length === 0)
-      throw new RangeError("the text is empty: begin with the end token, tok.eot");
-    return ids;
-  }
+  check(ids) { return checkIds(ids, this.cfg.vocab_size); }
 }
 
 const READ_AT_ONCE = 8; // tokens: on a slow phone they take 10 ms
 
-// A text that grows. Nothing is computed before it is asked for; a call of `logits`,
-// `chances` or `step` reads one token (of a prompt, and when the window slides, n_ctx).
-export class Session {
-  constructor(engine, ids, seed) {
-    Object.assign(this, { engine, ids: [...engine.check(ids)] });
-    this.random = new Random(seed);
-    this.caches = null;
-    this.known = null; // the logits after `ids`, once asked for
-  }
+// Nothing is computed before it is asked for; a call of `logits`, `chances` or `step`
+// reads one token (of a prompt, and when the window slides, n_ctx).
+export class Session extends GrowingText {
+  caches = null;
 
   // Read on for about `ms` milliseconds: whether all is read. Who calls it again and
   // again lets a page answer in between; `logits` then have nothing left to read.
@@ -77,33 +63,8 @@ export class Session {
     return true;
   }
 
-  logits() { // (V): for the token that follows
-    this.read(Infinity);
-    return this.known;
-  }
-
-  // The next token's logits, its chances at these settings (see `filter`), and their
-  // entropy in nats.
-  chances(settings) {
-    const logits = this.logits();
-    if (!logits.every(Number.isFinite))
-      throw new RangeError("the model's logits are not finite: its weights are broken");
-    const found = filter(logits, settings);
-    return { logits, ...found, entropy: entropy(found.probabilities) };
-  }
-
-  // Choose the next token and append it: what `chances` gives, and the `id`.
-  step(settings = {}) {
-    const found = this.chances(settings);
-    const greedy = settings.temperature === 0; // draws no number, as in Python
-    const id = sample(found.probabilities, greedy ? 0 : this.random.next());
-    this.append(id);
-    return { id, ...found };
-  }
-
-  append(id) { // a token of one's own choice
-    this.ids.push(...this.engine.check([id]));
-    this.known = null;
+  append(id) {
+    super.append(id);
     if (this.ids.length > this.engine.cfg.n_ctx) this.caches = null; // it slides
   }
 }

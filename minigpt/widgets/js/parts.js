@@ -2,11 +2,13 @@
 // that a page keeps where under a kernel Python does.
 
 // An element: attributes by name ("onclick" and the like listen; null and false leave
-// out), then its children.
+// out), then its children. A style is set by script: as an attribute, a page with a
+// strict Content-Security-Policy would leave it out.
 export function element(tag, attributes = {}, ...children) {
   const made = document.createElement(tag);
   for (const [name, value] of Object.entries(attributes)) {
     if (name.startsWith("on")) made.addEventListener(name.slice(2), value);
+    else if (name === "style") made.style.cssText = value;
     else if (value === true) made.setAttribute(name, "");
     else if (value !== null && value !== false) made.setAttribute(name, value);
   }
@@ -85,6 +87,21 @@ export function textField(name, changed, rows = 2) {
   const title = element("span", { class: "mgw-name" }, name);
   const show = (text) => { if (input.value !== text) input.value = text; };
   return { root: element("label", { class: "mgw-text" }, title, input), show };
+}
+
+// Call `go` after some milliseconds; returns what calls it off.
+export function after(ms, go) {
+  const timer = setTimeout(go, ms);
+  return () => clearTimeout(timer);
+}
+
+// Hear of changes: {name: listener}; returns what ends it.
+export function hear(model, listeners) {
+  const all = Object.entries(listeners);
+  for (const [name, listen] of all) model.on(`change:${name}`, listen);
+  return () => {
+    for (const [name, listen] of all) model.off(`change:${name}`, listen);
+  };
 }
 
 // A place that is read aloud when it changes, and not seen: {root, say(words)}. Of what

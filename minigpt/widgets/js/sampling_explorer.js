@@ -1,15 +1,16 @@
 // The next token, and what temperature, top-k and top-p do to it. Chapter: generation.
 
 import { underKernel } from "./kernel.js";
-import { button, count, cut, element, slider, stillness, textField, voice }
+import { after, button, count, cut, element, hear, stillness, textField, voice }
   from "./parts.js";
 import { samplingRemark } from "./sampling_remark.js";
+import { SamplingSliders, settingsOf } from "./sampling_sliders.js";
 import { seedField } from "./seed_field.js";
 import { sentModel } from "./sent_model.js";
+import { textFrom } from "./session.js";
 import { Story } from "./story.js";
 import { openness, TokenBars } from "./token_bars.js";
 
-const HOT = { min: 0, max: 3, step: 0.05 };
 const PAUSE = 35; // milliseconds from token to token, to be read along
 const READING = 20; // milliseconds between two paints, where a device is slow
 const SAVED = 8; // tokens after which Python is told, while the model writes
@@ -24,30 +25,27 @@ export const samplingExplorerModule = underKernel(samplingExplorer, sentModel);
 
 class SamplingExplorer {
   constructor(model, engine) {
-    const nothing = { timer: null, reading: null, written: null, note: "" };
-    Object.assign(this, { model, engine, ...nothing });
-    const V = engine.cfg.vocab_size;
-    this.all = Math.min(V, Math.max(50, model.get("top_k") ?? 1) + 1); // the right end
+    // What calls off the next token, and the next look; tokens asked for one by one.
+    const nothing = { timer: null, reading: null, owed: 0, written: null };
+    Object.assign(this, { model, engine, note: "", told: "", ...nothing });
     this.build();
     const draw = () => this.draw(), anew = () => this.begin();
     const follow = () => { // while it writes, a kernel's echo is older than the text
       const ids = model.get("new_ids"), old = this.written;
       if (!this.timer && ids !== old && ids.length + old.length) this.begin(ids);
     };
-    this.listeners = {
+    this.deafen = hear(model, {
       text: anew, seed: anew, new_ids: follow,
       temperature: draw, top_k: draw, top_p: draw, rows: draw,
-    };
-    for (const [name, listen] of Object.entries(this.listeners))
-      model.on(`change:${name}`, listen);
+    });
     this.begin(model.get("new_ids"));
   }
 
   close() {
     this.stop();
-    clearTimeout(this.reading);
-    for (const [name, listen] of Object.entries(this.listeners))
-      this.model.off(`change:${name}`, listen);
+    this.reading?.();
+    this.session?.close();
+    this.deafen();
   }
 
   set(name, value) { // what the reader does; `draw` or `begin` follow by themselves
@@ -63,17 +61,11 @@ class SamplingExplorer {
 
   build() {
     const V = this.engine.cfg.vocab_size;
-    const set = (name) => (value) => this.set(name, value);
     const renew = (name) => (value) => this.renew(name, value);
     this.field = textField("Your text", (text, note) => this.type(text, note));
     this.seed = seedField(renew("seed"), (words) => this.say(words));
-    this.sliders = {
-      temperature: slider("temperature", HOT, set("temperature")),
-      top_k: slider("top-k", { min: 1, max: this.all, step: 1 }, (k) =>
-        this.set("top_k", k === this.all ? null : k)),
-      top_p: slider("top-p", { min: 0.01, max: 1, step: 0.01 }, (p) =>
-        this.set("top_p", p === 1 ? null : p)),
-    };
+    this.sliders = new SamplingSliders(V, this.model.get("top_k"),
+      (name, value) => this.set(name, value));
     const press = () => (this.timer ? this.pause() : this.run());
     this.runs = button("Write", press, { class: "mgw-main" });
     this.story = new Story(this.engine.tok);
@@ -81,7 +73,6 @@ class SamplingExplorer {
     this.entropy = element("p", { class: "mgw-entropy" });
     this.bars = new TokenBars(this.engine.tok, (id) => this.choose(id));
     this.voice = voice();
-    const controls = Object.values(this.sliders).map(({ root }) => root);
     this.root = element("div", { class: "mgw", role: "group",
       "aria-label": `Explorer of a model's next token, one of ${count(V)}` },
       this.field.root,
@@ -95,7 +86,8 @@ class SamplingExplorer {
       element("div", { class: "mgw-columns" },
         element("div", {}, element("p", { class: "mgw-name" }, "The next token"),
           this.bars.root),
-        element("div", { class: "mgw-controls" }, ...controls, this.entropy)),
+        element("div", { class: "mgw-controls" }, ...this.sliders.roots,
+          this.entropy)),
       this.voice.root);
   }
 
@@ -103,17 +95,17 @@ class SamplingExplorer {
   begin(ids = []) {
     this.stop();
     this.note = "";
-    const { tok } = this.engine, text = this.model.get("text");
+    const text = this.model.get("text"), seed = this.model.get("seed");
     const [kept, note] = cut(text); // as Python may have set it
     if (note) {
       this.set("text", kept);
       return this.remind(note);
     }
     this.field.show(text);
-    this.seed.show(this.model.get("seed"));
-    const all = [...tok.first(text), ...ids];
-    this.session = all.length ? this.engine.start(all, this.model.get("seed")) : null;
+    this.seed.show(seed);
     this.written = ids;
+    this.session?.close();
+    Object.assign(this, textFrom(this.engine, text, ids, seed));
     this.draw();
   }
 
@@ -133,18 +125,22 @@ class SamplingExplorer {
     this.draw();
   }
 
-  settings() {
-    const names = ["temperature", "top_k", "top_p"];
-    return Object.fromEntries(names.map((name) => [name, this.model.get(name)]));
-  }
-
   ended() { return this.written.at(-1) === this.engine.tok.eot; }
 
   single() {
     this.pause();
     if (this.ended()) this.begin();
-    this.write();
+    this.owed++;
+    this.pay();
+  }
+
+  // One of the tokens asked for one by one; where a server reads, once it has.
+  pay() {
+    if (this.session && !this.session.read(Infinity)) return this.look();
+    const left = this.write() ? this.owed - 1 : 0;
     this.finish();
+    this.owed = left;
+    if (left > 0) this.look();
   }
 
   run() {
@@ -153,30 +149,35 @@ class SamplingExplorer {
     this.note = "";
     let left = this.model.get("max_new_tokens");
     const next = () => {
-      if (this.reading || !this.session.read(READING)) // the page answers in between
-        return (this.timer = setTimeout(next));
+      if (this.reading || !this.reads()) // the page answers in between
+        return (this.timer = this.session.later(next));
       const ended = !this.write() || --left <= 0;
       if (ended) return this.finish(left > 0 ? "" : "limit");
-      this.timer = setTimeout(next, stillness() ? 0 : PAUSE);
+      this.timer = after(stillness() ? 0 : PAUSE, next);
       if (!stillness()) this.draw();
     };
-    this.timer = setTimeout(next);
+    this.timer = after(0, next);
     this.runs.textContent = "Stop";
+  }
+
+  // Whether the model has read the text; where that takes long, it is said why.
+  reads() {
+    const { session } = this, read = session.read(READING);
+    if (session.waiting !== this.told) this.say((this.told = session.waiting));
+    return read;
   }
 
   // One token more; false where a text ended.
   write() {
-    if (!this.session) return false;
-    let id;
     try {
-      ({ id } = this.session.step(this.settings()));
+      const id = this.session?.step(settingsOf(this.model)).id;
+      if (id !== undefined) this.written = [...this.written, id];
     } catch (error) {
       this.say(error.message);
       return false;
     }
-    const ids = [...this.written, id];
-    this.keep(ids, ids.length % SAVED === 0);
-    return id !== this.engine.tok.eot;
+    this.keep(this.written, this.written.length % SAVED === 0);
+    return this.session !== null && !this.ended();
   }
 
   finish(why) { // writing came to an end, by itself or not
@@ -188,8 +189,9 @@ class SamplingExplorer {
   }
 
   stop() {
-    clearTimeout(this.timer);
+    this.timer?.();
     this.timer = null;
+    this.owed = 0;
     this.runs.textContent = "Write";
   }
 
@@ -202,6 +204,7 @@ class SamplingExplorer {
 
   choose(id) { // a token of the reader's own choice, cut or not
     this.pause();
+    this.owed = 0;
     this.session.append(id);
     this.note = "";
     this.keep([...this.written, id]);
@@ -209,30 +212,27 @@ class SamplingExplorer {
   }
 
   draw() {
-    const { temperature, top_k, top_p } = this.settings(), { sliders } = this;
-    const V = this.engine.cfg.vocab_size;
-    sliders.temperature.show(temperature, temperature.toFixed(2));
-    const ranked = top_k === null ? `all ${count(V)}` : `${top_k}`;
-    sliders.top_k.show(top_k ?? this.all, ranked);
-    sliders.top_p.show(top_p ?? 1, top_p === null ? "1.00, all" : top_p.toFixed(2));
+    this.sliders.show(settingsOf(this.model));
     this.story.show(this.model.get("text"), this.written ?? [], this.timer !== null);
     this.look();
   }
 
   // What the model says of the text; on a slow device after some slices of reading.
   look() {
-    clearTimeout(this.reading);
-    const read = !this.session || this.session.read(READING);
+    const { session } = this;
+    this.reading?.();
+    const read = !session || this.reads();
     this.bars.root.setAttribute("aria-busy", !read);
-    this.reading = read ? null : setTimeout(() => this.look());
+    this.reading = read ? null : session.later(() => this.look());
     if (!read) return;
-    if (!this.session) {
+    if (!session) {
       this.bars.clear();
-      return this.say("The text is empty: write a word.");
+      return this.say(this.unread);
     }
+    if (this.owed) return this.pay();
     let found;
     try {
-      found = this.session.chances(this.settings());
+      found = session.chances(settingsOf(this.model));
     } catch (error) {
       return this.say(error.message);
     }
