@@ -55,6 +55,34 @@ def test_distributions_are_those_of_numpy(call, name):
         said_by_cuts(logits, settings_, found["cut"])
 
 
+MANY = """({ logits, all, n }) => {
+  const values = Float32Array.from(logits);
+  return [minigpt.leaders(values, n), minigpt.leaders(values, 200), all.map((one) => {
+    const kept = minigpt.filter(values, one).probabilities;
+    return [...kept.keys()].filter((i) => kept[i] > 0)
+      .reduce((sum, i) => [sum[0] + 1, sum[1] + i, sum[2] + kept[i] * i], [0, 0, 0]);
+  })];
+}"""
+
+
+@pytest.mark.parametrize("step", [0.0, 0.5], ids=["all different", "ties"])
+def test_a_vocabulary_of_gpt2(call, step):
+    """Nothing is ranked that need not be: the same tokens are kept, with the same
+    shares, as in NumPy, which ranks all."""
+    logits = np.random.default_rng(5).normal(0, 3, 50_257).astype(np.float32)
+    if step:
+        logits = np.round(logits / step) * np.float32(step)
+    wanted = [one for one in GRID if one["temperature"] in (0.3, 1.0, 2.0)]
+    ours = call(MANY, {"logits": logits.tolist(), "all": wanted, "n": 8})
+    order = np.argsort(-logits, kind="stable").tolist()
+    assert ours[:2] == [order[:8], order[:200]]
+    for settings_, found in zip(wanted, ours[2], strict=True):
+        p = sampling.distribution(logits[None], **settings_)[0]
+        kept = np.flatnonzero(p)
+        sums = [len(kept), kept.sum(), (p * np.arange(len(p))).sum()]
+        np.testing.assert_allclose(found, sums, rtol=1e-9, err_msg=str(settings_))
+
+
 def said_by_cuts(logits, wanted, cut):
     """Each token says which of the settings cut it, if any did."""
     scaled = sampling.scale(logits[None], wanted["temperature"])

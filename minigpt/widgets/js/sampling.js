@@ -1,6 +1,8 @@
 // From logits to a token: temperature, top-k, top-p, a draw, as minigpt/sampling.py, in
 // float64. `settings` are {temperature, top_k, top_p}. Chapter: generation.
 
+const FEW = 100; // so many are found without ranking all
+
 // What the settings make of logits (V): `probabilities` (V), which are drawn from, what
 // they were `before` any cut, and for each token what `cut` it: "temperature", "top_k",
 // "top_p" or "". Without a setting temperature is 1, and top_k and top_p keep all.
@@ -10,12 +12,15 @@ export function filter(logits, settings = {}) {
   const scaled = scale(logits, temperature);
   const first = top_k === null ? scaled : keepTopK(scaled, top_k);
   const kept = top_p === null ? first : keepTopP(first, top_p);
-  const cut = Array.from(kept, (logit, i) => {
-    if (logit > -Infinity) return "";
-    if (scaled[i] === -Infinity) return "temperature";
-    return first[i] === -Infinity ? "top_k" : "top_p";
-  });
-  return { probabilities: probabilities(kept), before: probabilities(scaled), cut };
+  const cut = new Array(kept.length).fill(""); // a loop: GPT-2 has 50,257 tokens
+  for (let i = 0; i < cut.length; i++) {
+    if (kept[i] > -Infinity) continue;
+    const cool = scaled[i] === -Infinity;
+    cut[i] = cool ? "temperature" : first[i] === -Infinity ? "top_k" : "top_p";
+  }
+  const before = probabilities(scaled);
+  const after = kept === scaled ? before : probabilities(kept);
+  return { probabilities: after, before, cut };
 }
 
 export function distribution(logits, settings) { // (V) -> (V)
@@ -26,36 +31,51 @@ export function distribution(logits, settings) { // (V) -> (V)
 // temperature overflows. At 0 only the greatest is left, and of equals the first.
 export function scale(logits, temperature) { // (V) -> (V)
   const best = argmax(logits);
-  if (temperature === 0)
-    return Float64Array.from(logits, (_, i) => (i === best ? 0 : -Infinity));
-  return Float64Array.from(logits, (logit) => (logit - logits[best]) / temperature);
+  const scaled = Float64Array.from(logits);
+  if (temperature === 0) return scaled.map((_, i) => (i === best ? 0 : -Infinity));
+  return scaled.map((logit) => (logit - logits[best]) / temperature);
 }
 
 // The k greatest logits (and those equal to the last of them), -Infinity elsewhere.
 export function keepTopK(logits, k) { // (V) -> (V)
   if (k >= logits.length) return logits;
-  const kth = logits.slice().sort().at(-k);
+  const all = k > FEW; // then sorting is quicker
+  const kth = all ? logits.slice().sort().at(-k) : logits[leaders(logits, k).at(-1)];
   return logits.map((logit) => (logit >= kth ? logit : -Infinity));
 }
 
 // The fewest greatest logits whose probabilities reach p, -Infinity elsewhere.
 export function keepTopP(logits, p) { // (V) -> (V)
   if (p >= 1) return logits; // only rounding could drop something
-  const kept = logits.slice(), all = probabilities(logits);
-  let cumulative = 0;
-  for (const i of order(logits)) {
-    cumulative += all[i];
-    const before = cumulative - all[i]; // what better tokens hold
-    if (before >= p) kept[i] = -Infinity;
+  const { share, total, max } = softmaxOf(logits);
+  // All that are below it hold at most half of what is to be cut: no need to rank
+  // them, unless rounding could matter.
+  const few = max + Math.log((total * (1 - p)) / (2 * logits.length));
+  const least = p > 0.999 ? -Number.MAX_VALUE : few;
+  const ranked = logits.filter((logit) => logit >= least).sort().reverse();
+  let n = 0, before = 0; // what better tokens hold
+  for (let cumulative = 0; before < p && n < ranked.length; n++) {
+    const next = share(ranked[n]);
+    cumulative += next;
+    before = cumulative - next;
   }
-  return kept;
+  if (before >= p) n--;
+  const last = ranked[n - 1];
+  let equals = n - ranked.indexOf(last); // so many of them are kept, the first
+  return logits.map((logit) =>
+    logit > last || (logit === last && equals-- > 0) ? logit : -Infinity);
+}
+
+function softmaxOf(logits) { // what turns a logit into its share
+  const max = logits[argmax(logits)];
+  let total = 0;
+  for (const logit of logits) total += Math.exp(logit - max);
+  return { share: (logit) => Math.exp(logit - max) / total, total, max };
 }
 
 export function probabilities(logits) { // (V) -> (V): softmax
-  const max = logits[argmax(logits)];
-  const p = Float64Array.from(logits, (logit) => Math.exp(logit - max));
-  const total = sum(p);
-  return p.map((share) => share / total);
+  const { share } = softmaxOf(logits);
+  return Float64Array.from(logits).map(share);
 }
 
 // A place drawn with the probabilities p, by one number u in [0, 1).
@@ -78,6 +98,20 @@ export function argmax(values) { // the place of the greatest; of equals the fir
 
 export function order(values) { // places, the greatest first; equals as they stand
   return Array.from(values.keys()).sort((a, b) => values[b] - values[a] || a - b);
+}
+
+// The n first of `order`.
+export function leaders(values, n) {
+  if (n > FEW) return order(values).slice(0, n);
+  const found = [];
+  for (let i = 0; i < values.length; i++) {
+    if (found.length === n && !(values[i] > values[found[n - 1]])) continue;
+    let at = found.length;
+    while (at > 0 && values[i] > values[found[at - 1]]) at--;
+    found.splice(at, 0, i);
+    if (found.length > n) found.pop();
+  }
+  return found;
 }
 
 const sum = (values) => values.reduce((total, value) => total + value, 0);

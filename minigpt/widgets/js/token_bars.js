@@ -1,14 +1,16 @@
 // The likeliest tokens as bars: what they hold, what is cut. Chapter: generation.
 
 import { button, count, element, visible } from "./parts.js";
-import { order } from "./sampling.js";
+import { leaders } from "./sampling.js";
 
 const CUTS = { temperature: "temperature", top_k: "top-k", top_p: "top-p" };
+const ONE_DIGIT = { minimumFractionDigits: 1, maximumFractionDigits: 1 };
 const digits = (share) => share.toFixed(3);
 
 // How open the choice is, in a sentence.
 export function openness({ entropy, cut }) {
-  const equal = Math.exp(entropy).toFixed(1), kept = cut.filter((kind) => !kind).length;
+  const equal = Math.exp(entropy).toLocaleString("en-GB", ONE_DIGIT);
+  const kept = cut.filter((kind) => !kind).length;
   return `Entropy ${digits(entropy)} nats: as open as a choice among ${equal} equal ` +
     `tokens. ${count(kept)} of ${count(cut.length)} tokens can be drawn.`;
 }
@@ -26,7 +28,7 @@ export class TokenBars {
   // The `rows` likeliest tokens, whatever is cut of them; all others as the last row.
   // The first argument is what `Session.chances` gives.
   show({ logits, probabilities, before, cut }, rows) {
-    this.ids = order(logits).slice(0, rows);
+    this.ids = leaders(logits, rows);
     const names = this.tok.pieces(this.ids).map(visible);
     let rest = 1, restBefore = 1;
     this.ids.forEach((id, place) => {
