@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 import minigpt as mg
 from minigpt.bpe import apply_merges, split
+from minigpt.gpt2_files import byte_alphabet
 from minigpt.streaming import first_ids
 from minigpt.widgets import bundle
 
@@ -119,6 +120,19 @@ def test_a_text_begins_with_an_end_token(call):
       return [tok.first("Once"), tok.first(""), tok.eot];
     }"""
     assert call(code) == [first_ids(tok, "Once"), [tok.eot], tok.eot]
+
+
+@pytest.mark.parametrize("order", [[*byte_alphabet()], range(256)])
+def test_gpt2_reads_a_text_as_it_is(call, order):
+    """By the way that its files number the bytes, it is known to have learnt from
+    windows of one long row."""
+    tok = mg.BPETokenizer([(b"a", b"b")], ["<|endoftext|>"], order)
+    state = tok._state() | {"special_tokens": list(tok.special_tokens)}
+    code = """(state) => {
+      const tok = new minigpt.Tokenizer(state);
+      return ["ab.", ""].map((text) => tok.first(text));
+    }"""
+    assert call(code, state) == [first_ids(tok, "ab."), first_ids(tok, "")]
 
 
 def test_half_a_surrogate_pair_is_no_character(call):

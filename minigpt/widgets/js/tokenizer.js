@@ -37,6 +37,11 @@ export function split(text) {
   return text.match(PATTERN) ?? [];
 }
 
+// GPT-2's files number the bytes in their own order: first those that print.
+const prints = (byte) => (byte > 32 && byte < 127) || (byte > 160 && byte !== 173);
+const BYTES = Array.from({ length: 256 }, (_, byte) => byte);
+const GPT2_ORDER = [...BYTES.filter(prints), ...BYTES.filter((byte) => !prints(byte))];
+
 const toBytes = (text) => new TextEncoder().encode(text);
 const toText = (bytes, fatal = false) =>
   new TextDecoder("utf-8", { fatal, ignoreBOM: true }).decode(bytes);
@@ -63,6 +68,7 @@ export class Tokenizer {
     }
     this.byteIds = [];
     byte_order.forEach((byte, id) => { this.byteIds[byte] = id; });
+    this.isGpt2 = byte_order.every((byte, id) => byte === GPT2_ORDER[id]);
     this.remembered = new Map();
   }
 
@@ -82,9 +88,11 @@ export class Tokenizer {
     return ids;
   }
 
-  // What a model reads that learnt whole texts: an end token, then the text.
+  // What a model reads first: one that learnt whole texts an end token, then the text.
+  // GPT-2 learnt from windows of one long row, and reads a text as it is.
   first(text) {
-    return this.eot === null ? this.encode(text) : [this.eot, ...this.encode(text)];
+    const ids = this.encode(text), plain = this.isGpt2 && ids.length > 0;
+    return this.eot === null || plain ? ids : [this.eot, ...ids];
   }
 
   bytesOf(piece) { // the ids of its bytes, before any merge
