@@ -5,10 +5,11 @@ import { HeadGrid } from "./attention_heads.js";
 import { AttentionMap } from "./attention_map.js";
 import { tokenSign, TokenStrip } from "./attention_strip.js";
 import { underKernel } from "./kernel.js";
-import { count, cut, element, textField, visible, voice } from "./parts.js";
+import { count, cut, element, hear, textField, visible, voice } from "./parts.js";
 import { sentModel } from "./sent_model.js";
 
 const LOOKS_NAMED = 4; // tokens that the sentence names
+const ROUNDING = 1e-5; // a server may add up a longer text in another order
 const SAVE = 200; // milliseconds after which Python is told what the arrow keys chose
 
 export function attentionExplorer({ model, el, engine }) {
@@ -23,18 +24,19 @@ export const attentionExplorerModule = underKernel(attentionExplorer, sentModel)
 class AttentionExplorer {
   constructor(model, engine) {
     Object.assign(this, { model, engine, ids: [], note: "", timer: null });
+    this.asking = null; // what calls off a question to the model
+    this.most = engine.attentionTokens ?? engine.cfg.n_ctx; // that are shown
     this.pointed = { row: null, column: null }; // where a mouse is
     this.build();
     const head = () => this.drawHead(), look = () => this.drawLook();
-    this.listeners = { text: () => this.read(), layer: head, head, query: look };
-    for (const [name, listen] of Object.entries(this.listeners))
-      model.on(`change:${name}`, listen);
+    const text = () => this.read();
+    this.deafen = hear(model, { text, layer: head, head, query: look });
   }
 
   close() {
     if (this.timer) this.save();
-    for (const [name, listen] of Object.entries(this.listeners))
-      this.model.off(`change:${name}`, listen);
+    this.asking?.abort();
+    this.deafen();
     for (const part of [this.heads, this.map, this.strip]) part.close();
   }
 
@@ -73,7 +75,7 @@ class AttentionExplorer {
       this.field.root, this.message, this.strip.root, this.sentence,
       element("div", { class: "mgw-columns" },
         element("div", {}, element("p", { class: "mgw-name" }, many, " ",
-          element("span", { class: "mgw-soft" }, "layer.head")), this.heads.root),
+          element("span", { class: "mgw-soft" }, this.heads.names)), this.heads.root),
         element("div", {}, this.title, this.map.root)),
       this.voice.root);
   }
@@ -92,39 +94,60 @@ class AttentionExplorer {
     this.save();
   }
 
-  // Ask the model where every token of the text looks.
+  // Ask the model where every token of the text looks. An engine may answer later:
+  // what was there stays until then, and of several questions the last counts.
   read() {
     const [kept, note] = cut(this.model.get("text")); // as Python may have set it
     if (note) return this.type(kept, note);
-    const { tok, cfg } = this.engine, before = this.ids, old = this.weights;
     this.field.show(kept);
-    const all = tok.first(kept), ids = all.slice(-cfg.n_ctx);
-    this.ids = ids;
+    this.asking?.abort();
+    const asking = this.asking = new AbortController(), { signal } = asking;
+    const current = (go) => (found) => { if (!signal.aborted) go(found); };
+    let all;
+    try {
+      all = this.engine.tok.first(kept);
+    } catch (error) { // not every vocabulary has everything
+      return this.take([], [], 0, error.message);
+    }
+    const ids = all.slice(-this.most), lost = all.length - ids.length;
+    const tell = current((words) => { if (words) this.say(words); });
+    const answer = ids.length ? this.engine.attention(ids, { signal, tell }) : [];
+    if (!answer.then) return this.take(ids, answer, lost);
+    this.root.setAttribute("aria-busy", true);
+    answer.then(current((weights) => this.take(ids, weights, lost)),
+      current((error) => this.take([], [], 0, error.message)));
+  }
+
+  // The weights of these tokens; where there are none, why.
+  take(ids, weights, lost, why = "The text is empty: write a word.") {
+    const { tok, cfg } = this.engine, before = this.ids, old = this.weights;
+    Object.assign(this, { ids, weights });
+    this.root.setAttribute("aria-busy", false);
     this.names = tok.pieces(ids).map((piece, i) =>
       ids[i] === tok.eot ? null : visible(piece));
-    this.weights = ids.length ? this.engine.attention(ids) : [];
-    const lost = all.length - ids.length;
     this.point(null, null, false);
     this.say(this.note || this.remark(before, old, lost), lost);
     this.note = "";
     this.strip.write(this.names);
     this.root.classList.toggle("mgw-empty", ids.length === 0);
-    if (!ids.length) return this.clear();
+    if (!ids.length) return this.clear(why);
     this.heads.show(this.weights.flatMap((_, layer) =>
       Array.from({ length: cfg.n_head }, (_, head) => this.table(layer, head))),
       ids.length);
     this.drawHead();
   }
 
-  clear() { // a model without an end token, and no text
+  clear(why) {
     this.sentence.replaceChildren();
-    this.say("The text is empty: write a word.");
+    this.say(why);
+    this.voice.say(why);
   }
 
   say(words, lost = 0) {
-    const { n_ctx } = this.engine.cfg;
-    const far = lost === 0 ? "" : ` The model sees ${n_ctx} tokens at most: the last ` +
-      `${n_ctx} are shown, ${count(lost)} before them are left out.`;
+    const { most } = this, sees = most === this.engine.cfg.n_ctx ?
+      `The model sees ${most} tokens at most` : `${most} tokens are shown at most`;
+    const far = lost === 0 ? "" : ` ${sees}: the last ${most} are shown, ` +
+      `${count(lost)} before them are left out.`;
     this.message.textContent = `${words}${far}`.trim();
   }
 
@@ -140,8 +163,9 @@ class AttentionExplorer {
       for (let h = 0; h < H; h++)
         for (let t = 0; t < same; t++)
           for (let s = 0; s <= t; s++) {
-            const one = weights[layer][(h * T + t) * T + s];
-            if (one !== old[layer][(h * was + t) * was + s]) return "";
+            const now = weights[layer][(h * T + t) * T + s];
+            const then = old[layer][(h * was + t) * was + s];
+            if (Math.abs(now - then) > ROUNDING) return "";
           }
     const kept = same === 1 ? "The row of the first token is" :
       `The rows of the first ${same} tokens are`;
@@ -149,9 +173,9 @@ class AttentionExplorer {
   }
 
   table(layer, head) { // T × T, null where the mask hides
-    const T = this.ids.length, from = head * T * T;
-    const table = Array.from(this.weights[layer].subarray(from, from + T * T));
-    for (let t = 0; t < T; t++) table.fill(null, t * T + t + 1, (t + 1) * T);
+    const T = this.ids.length, weights = this.weights[layer], table = [];
+    for (let t = 0, from = head * T * T; t < T; t++, from += T)
+      for (let s = 0; s < T; s++) table.push(s <= t ? weights[from + s] : null);
     return table;
   }
 

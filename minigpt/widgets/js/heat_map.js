@@ -29,6 +29,14 @@ function colour(el, name) {
   return canvas.getImageData(0, 0, 1, 1).data;
 }
 
+// The colours above and below zero; asked for once where many maps are drawn at once.
+let palette = null;
+
+function coloursAt(el) {
+  if (!palette) queueMicrotask(() => { palette = null; });
+  return (palette ??= [colour(el, "--plus"), colour(el, "--minus")]);
+}
+
 export class HeatMap {
   // `label` says what it is to those who do not see it. The element `root` is a canvas:
   // its size on the screen is the style sheet's; call `close` when it goes.
@@ -51,8 +59,7 @@ export class HeatMap {
     const { root, values, rows, columns, most } = this;
     Object.assign(root, { width: columns, height: rows });
     const canvas = root.getContext("2d"), image = canvas.createImageData(columns, rows);
-    const plus = colour(root.parentElement, "--plus");
-    const minus = colour(root.parentElement, "--minus");
+    const [plus, minus] = coloursAt(root.parentElement);
     for (let i = 0; i < rows * columns; i++) {
       if (values[i] === null) continue;
       const share = Math.max(this.signed ? -1 : 0, Math.min(1, values[i] / most || 0));
