@@ -6,12 +6,12 @@ from fastapi.responses import HTMLResponse, Response
 from minigpt.server import docs
 from minigpt.server.routes import problems
 
-# A page of ours takes nothing from anywhere else, and stands in nobody's frame.
-HEADERS = {
+# No answer is taken for another kind than it is, nor from a cache without asking.
+HEADERS = {"X-Content-Type-Options": "nosniff", "Cache-Control": "no-cache"}
+# The description takes nothing from anywhere else, and stands in nobody's frame.
+DOCS = {
     "Content-Security-Policy": "default-src 'self' 'unsafe-inline' data: blob:; "
-    "frame-ancestors 'none'",
-    "X-Content-Type-Options": "nosniff",
-    "Cache-Control": "no-cache",
+    "frame-ancestors 'none'"
 }
 
 router = APIRouter(include_in_schema=False, responses=problems(421))
@@ -22,27 +22,27 @@ async def explorers(request: Request):
     """The page with the explorers."""
     from minigpt.server import page
 
-    return HTMLResponse(page.html(request.app.state.served.name), headers=HEADERS)
+    headers = HEADERS | {"Content-Security-Policy": page.POLICY}
+    return HTMLResponse(page.html(request.app.state.served.name), headers=headers)
 
 
 @router.get("/docs")
 async def description(request: Request):
     """The page that describes all addresses."""
-    return HTMLResponse(docs.html(request.app.openapi()), headers=HEADERS)
+    return HTMLResponse(docs.html(request.app.openapi()), headers=HEADERS | DOCS)
 
 
 @router.get("/widgets.js")
 def script():
     """The script of the page with the explorers."""
-    from minigpt.widgets import bundle
+    from minigpt.server import page
 
-    code = bundle.classic_script("server_page.js")
-    return Response(code, media_type="text/javascript", headers=HEADERS)
+    return Response(page.script(), media_type="text/javascript", headers=HEADERS)
 
 
 @router.get("/widgets.css")
 def style():
     """Its style sheet."""
-    from minigpt.widgets import bundle
+    from minigpt.server import page
 
-    return Response(bundle.style(), media_type="text/css", headers=HEADERS)
+    return Response(page.style(), media_type="text/css", headers=HEADERS)
