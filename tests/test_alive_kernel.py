@@ -6,7 +6,8 @@ from stand_in import answer, in_page
 
 import minigpt as mg
 
-widgets = pytest.importorskip("minigpt.widgets", reason="anywidget is missing")
+pytest.importorskip("anywidget", reason="anywidget is missing")
+widgets = pytest.importorskip("minigpt.widgets")
 
 
 @pytest.fixture

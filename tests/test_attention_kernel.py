@@ -12,7 +12,8 @@ from stand_in import in_page
 
 import minigpt as mg
 
-widgets = pytest.importorskip("minigpt.widgets", reason="anywidget is missing")
+pytest.importorskip("anywidget", reason="anywidget is missing")
+widgets = pytest.importorskip("minigpt.widgets")
 TEXT = "Once a girl called Mia had a red kite."
 
 

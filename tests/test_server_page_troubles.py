@@ -213,7 +213,7 @@ def test_a_slow_server_keeps_nothing_waiting(page, line, server):
     agree(shown(explorer), bars(TALES, text + told, temperature=1.0))
 
 
-LATE = """async (order) => {
+LATE = """async ({ order, attentionTokens }) => {
   const el = document.createElement("div"), asked = [];
   document.body.append(el);
   const letter = (text) => Array.from(text, (c) => c.charCodeAt(0));
@@ -226,7 +226,8 @@ LATE = """async (order) => {
       fail: () => reject(new Error("it broke")) });
   });
   const model = new minigpt.State({ text: "a", layer: 0, head: 0, query: null });
-  minigpt.attentionExplorer({ model, el, engine: { tok, cfg, attention } });
+  const engine = { tok, cfg, attention, attentionTokens };
+  minigpt.attentionExplorer({ model, el, engine });
   for (const text of ["ab", "abc"]) model.set("text", text);
   const seen = [];
   for (const [place, what] of order) {
@@ -242,13 +243,42 @@ LATE = """async (order) => {
 }"""
 
 
+def ask(page, *order, **settings):
+    """What an attention explorer shows whose engine answers in this order."""
+    return page.evaluate(LATE, {"order": order} | settings)
+
+
 def test_late_answers_of_earlier_questions_are_dropped(page, server):
     """Of an engine, too, that cannot be called off."""
     opened(page, address(server))
-    late = page.evaluate(LATE, [[1, "answer"], [2, "answer"], [0, "answer"]])
+    late = ask(page, [1, "answer"], [2, "answer"], [0, "answer"])
     assert late == [["", "true", ""], ["abc", "false", ""], ["abc", "false", ""]]
-    late = page.evaluate(LATE, [[2, "fail"], [1, "fail"], [0, "answer"]])
+    late = ask(page, [2, "fail"], [1, "fail"], [0, "answer"])
     assert late == [["", "false", "it broke"]] * 3
+
+
+def test_as_many_tokens_as_can_be_drawn(page, server):
+    """All heads of a large model are very many numbers."""
+    opened(page, address(server))
+    [[text, _, words]] = ask(page, [2, "answer"], attentionTokens=2)
+    assert text == "bc"
+    assert words == (
+        "2 tokens are shown at most: the last 2 are shown, 1 before them are left out."
+    )
+    most = """(shapes) => shapes.map(([n_layer, n_head, n_ctx]) => {
+      const tokenizer = { kind: "characters", tokens: ["a"] };
+      const config = { n_layer, n_head, n_ctx, vocab_size: 1 };
+      return new minigpt.RemoteEngine({ config, tokenizer }).attentionTokens; })"""
+    shapes = [[2, 8, 96], [12, 12, 1024], [48, 25, 1024]]
+    assert page.evaluate(most, shapes) == [96, 64, 22]
+
+
+def test_a_tokenizer_that_does_not_fit(page):
+    params, cfg, _ = letters()
+    with start((params, cfg, mg.CharTokenizer("abc"))) as server:
+        page.goto(address(server))
+        words = f"knows 3 tokens and the model writes {cfg.vocab_size}: they do not"
+        page.locator("#status").filter(has_text=words).wait_for()
 
 
 def test_an_exported_model_shows_no_attention(page):

@@ -29,7 +29,8 @@ from small_model import noisy
 
 import minigpt as mg
 
-widgets = pytest.importorskip("minigpt.widgets", reason="anywidget is missing")
+pytest.importorskip("anywidget", reason="anywidget is missing")
+widgets = pytest.importorskip("minigpt.widgets")
 
 # ------------------------------------------------------------------------- in Python
 

@@ -12,7 +12,8 @@ from stand_in import in_page
 import minigpt as mg
 from minigpt.bpe import apply_merges
 
-widgets = pytest.importorskip("minigpt.widgets", reason="anywidget is missing")
+pytest.importorskip("anywidget", reason="anywidget is missing")
+widgets = pytest.importorskip("minigpt.widgets")
 TEXT = "Once a cat strolled wholeheartedly"
 
 

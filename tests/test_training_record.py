@@ -23,7 +23,8 @@ from stand_in import in_page
 import minigpt as mg
 from minigpt.assets import retrain
 
-widgets = pytest.importorskip("minigpt.widgets", reason="anywidget is missing")
+pytest.importorskip("anywidget", reason="anywidget is missing")
+widgets = pytest.importorskip("minigpt.widgets")
 
 
 def attribute(text, name):

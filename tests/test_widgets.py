@@ -18,7 +18,8 @@ import minigpt as mg
 from minigpt.sampling import distribution
 from minigpt.widgets import bundle
 
-widgets = pytest.importorskip("minigpt.widgets", reason="anywidget is missing")
+pytest.importorskip("anywidget", reason="anywidget is missing")
+widgets = pytest.importorskip("minigpt.widgets")
 PROMPT = "Once a girl called Mia had a red kite. One day"
 VIEW = "application/vnd.jupyter.widget-view+json"
 
@@ -185,7 +186,7 @@ def test_without_anywidget_a_sentence_says_so():
     program = (
         "import sys; sys.modules['anywidget'] = None\n"
         "import minigpt as mg\n"
-        "try: mg.widgets\n"
+        "try: mg.widgets.SamplingExplorer\n"
         "except ModuleNotFoundError as error: print(error)"
     )
     command = [sys.executable, "-c", program]
