@@ -136,6 +136,7 @@ def test_a_refusal_is_a_sentence(page, line, server):
         line.answers.append(refusal)
         write(places[name], "Monday")
         said(places[name], "the model does not like Mondays")
+        places[name].locator("[aria-busy=false]").first.wait_for(state="attached")
         assert len(line.asked) == asked + 1
         write(places[name], "Once")  # what follows is asked for
         message(places[name]).filter(has_not_text="Mondays").wait_for(state="attached")

@@ -47,35 +47,29 @@ export function keepTopK(logits, k) { // (V) -> (V)
 // The fewest greatest logits whose probabilities reach p, -Infinity elsewhere.
 export function keepTopP(logits, p) { // (V) -> (V)
   if (p >= 1) return logits; // only rounding could drop something
-  const { share, total, max } = softmaxOf(logits);
-  // All that are below it hold at most half of what is to be cut: no need to rank
-  // them, unless rounding could matter.
-  const few = max + Math.log((total * (1 - p)) / (2 * logits.length));
-  const least = p > 0.999 ? -Number.MAX_VALUE : few;
-  const ranked = logits.filter((logit) => logit >= least).sort().reverse();
-  let n = 0, before = 0; // what better tokens hold
-  for (let cumulative = 0; before < p && n < ranked.length; n++) {
-    const next = share(ranked[n]);
-    cumulative += next;
-    before = cumulative - next;
+  const share = shareOf(logits);
+  const ranked = logits.slice().sort().reverse(); // without their places: quicker
+  let n = 0; // how many are kept
+  for (let cumulative = 0; n < ranked.length; n++) {
+    cumulative += share(ranked[n]);
+    const before = cumulative - share(ranked[n]); // what better tokens hold
+    if (before >= p) break;
   }
-  if (before >= p) n--;
   const last = ranked[n - 1];
-  let equals = n - ranked.indexOf(last); // so many of them are kept, the first
-  return logits.map((logit) =>
-    logit > last || (logit === last && equals-- > 0) ? logit : -Infinity);
+  let equals = n - ranked.indexOf(last); // of those that equal it the first are kept
+  const kept = (logit) => logit > last || (logit === last && equals-- > 0);
+  return logits.map((logit) => (kept(logit) ? logit : -Infinity));
 }
 
-function softmaxOf(logits) { // what turns a logit into its share
+function shareOf(logits) { // what turns a logit into its probability: softmax
   const max = logits[argmax(logits)];
   let total = 0;
   for (const logit of logits) total += Math.exp(logit - max);
-  return { share: (logit) => Math.exp(logit - max) / total, total, max };
+  return (logit) => Math.exp(logit - max) / total;
 }
 
-export function probabilities(logits) { // (V) -> (V): softmax
-  const { share } = softmaxOf(logits);
-  return Float64Array.from(logits).map(share);
+export function probabilities(logits) { // (V) -> (V)
+  return Float64Array.from(logits).map(shareOf(logits));
 }
 
 // A place drawn with the probabilities p, by one number u in [0, 1).

@@ -1,6 +1,5 @@
 // A text that grows, whoever computes: what minigpt/generate.py is in Python, in steps.
 
-import { after } from "./parts.js";
 import { Random } from "./random.js";
 import { entropy, filter, sample } from "./sampling.js";
 
@@ -24,7 +23,10 @@ export class GrowingText {
   }
 
   // Call `go` when it makes sense to `read` on; returns what calls it off.
-  later(go) { return after(0, go); }
+  later(go) {
+    const timer = setTimeout(go);
+    return () => clearTimeout(timer);
+  }
 
   close() {} // nobody wants to know any more
 
