@@ -141,7 +141,7 @@ def _kind(field, schemas):
     words = {"integer": "whole number", "string": "text"}
     kind = words.get(field.get("type"), field.get("type", ""))
     bounds = {"minimum": "from", "exclusiveMinimum": "over", "maximum": "to"}
-    limits = [f"{word} {field[k]:,}" for k, word in bounds.items() if k in field]
+    limits = [f"{word} {field[k]:,.0f}" for k, word in bounds.items() if k in field]
     return " ".join([kind, *limits])
 
 

@@ -79,7 +79,8 @@ def _sentence(error):
         case "extra_forbidden":
             return f"there is no field {name}: see /docs"
         case "string_unicode":
-            return "a field's name has half of a surrogate pair, which is no character"
+            where = name or "the name of a field"
+            return f"{where} has half of a surrogate pair, which is no character"
     if error["type"] == "value_error":
         return f"{name or 'the body'} {error['ctx']['error']}"
     wanted = error["msg"]

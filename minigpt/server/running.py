@@ -34,12 +34,12 @@ class Server:
         """Answer no more: what is being written gets a few seconds to end, and every
         stream is told. Returns when all of it is over; a second time does nothing."""
         self._uvicorn.should_exit = True
+        self._uvicorn.ended.wait()
         self._thread.join()
 
     def wait(self, seconds=None):
         """Return when the server has ended, or after ``seconds``; says which it was."""
-        self._thread.join(seconds)
-        return not self._thread.is_alive()
+        return self._uvicorn.ended.wait(seconds)  # Ctrl-C breaks join, before 3.13
 
     def __enter__(self):
         return self
@@ -48,7 +48,7 @@ class Server:
         self.stop()
 
     def __repr__(self):
-        ended = "" if self._thread.is_alive() else ", stopped"
+        ended = ", stopped" if self._uvicorn.ended.is_set() else ""
         return f"<minigpt server of {self.served.name} at {self.url}{ended}>"
 
 
@@ -68,16 +68,14 @@ class _Uvicorn(uvicorn.Server):
             timeout_graceful_shutdown=SLOW,
         )
         super().__init__(config)
-        self.answers, self.served, self.grace = (
-            threading.Event(),
-            app.state.served,
-            grace,
-        )
+        self.served, self.grace = app.state.served, grace
+        self.answers, self.ended = threading.Event(), threading.Event()
 
     def run(self, sockets=None):
         try:
             super().run(sockets)
         finally:
+            self.ended.set()
             self.answers.set()
 
     async def startup(self, sockets=None):

@@ -13,6 +13,7 @@ from minigpt.batching import Busy, Closed
 from minigpt.server.errors import busy, refuse
 from minigpt.streaming import TextStream, first_ids
 
+COMMENT = "still here"
 REASONS = {"stop": "end"}  # what the batcher calls otherwise
 
 
@@ -160,7 +161,7 @@ class TokenEvents(EventSourceResponse):
         super().__init__(
             events(writing, text, deadline),
             ping=heartbeat,
-            ping_message_factory=lambda: ServerSentEvent(comment="still here"),
+            ping_message_factory=lambda: ServerSentEvent(comment=COMMENT, sep="\n"),
             sep="\n",
         )
 
