@@ -271,3 +271,14 @@ def test_the_document_knows_the_model(server, tales):
     ids = schemas["LogitsRequest"]["properties"]["ids"]
     assert (ids["maxItems"], ids["items"]["maximum"]) == (cfg.n_ctx, cfg.vocab_size - 1)
     assert "HTTPValidationError" not in json.dumps(document)
+
+
+def test_the_document_knows_whether_a_prompt_may_be_empty(server, bytes_server):
+    for one, least in ((server, None), (bytes_server, 1)):
+        with client(one) as c:
+            schemas = c.get("/openapi.json").json()["components"]["schemas"]
+        for name, field in (
+            ("GenerateRequest", "prompt"),
+            ("AttentionRequest", "text"),
+        ):
+            assert schemas[name]["properties"][field].get("minLength") == least

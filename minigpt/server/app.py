@@ -96,9 +96,12 @@ def describe(app):
         description=ABOUT,
         routes=app.routes,
     )
-    cfg = app.state.served.cfg
-    if cfg is not None:
+    if app.state.served.loaded:
+        cfg, tok = app.state.served.cfg, app.state.served.tok
         schemas = document["components"]["schemas"]
+        if tok.eot is None:  # a text must begin with something
+            schemas["GenerateRequest"]["properties"]["prompt"]["minLength"] = 1
+            schemas["AttentionRequest"]["properties"]["text"]["minLength"] = 1
         asked = schemas["AttentionRequest"]["properties"]
         asked["layer"]["anyOf"][0]["maximum"] = cfg.n_layer - 1
         asked["head"]["anyOf"][0]["maximum"] = cfg.n_head - 1

@@ -17,8 +17,12 @@ def _whole(value):
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-Whole = Annotated[int, BeforeValidator(_whole)]
-Id = Annotated[Whole, Field(ge=0, le=GREATEST)]
+def whole(least, most=GREATEST):
+    """The type of a whole number within bounds."""
+    return Annotated[int, Field(ge=least, le=most), BeforeValidator(_whole)]
+
+
+Id = whole(0)
 
 
 class Request(BaseModel):
@@ -35,17 +39,15 @@ class GenerateRequest(Request):
         "an end token, and must fit into the model's context.",
         examples=["Once there was a girl"],
     )
-    max_tokens: Whole = Field(
-        50, ge=1, le=MOST_TOKENS, description="How many tokens are written at most."
+    max_tokens: whole(1, MOST_TOKENS) = Field(
+        50, description="How many tokens are written at most."
     )
     strategy: Literal["greedy", "top-k", "top-p", "sample"] = Field(
         "greedy",
         description="Always the likeliest token, or one drawn: from the k likeliest, "
         "from the fewest that together have probability p, or from all.",
     )
-    k: Whole = Field(
-        50, ge=1, le=GREATEST, description="For top-k: of how many tokens one is drawn."
-    )
+    k: whole(1) = Field(50, description="For top-k: of how many tokens one is drawn.")
     p: float = Field(
         0.9, gt=0, le=1, description="For top-p: the probability that is kept."
     )
@@ -55,10 +57,8 @@ class GenerateRequest(Request):
         description="What logits are divided by before a draw: under 1 the likely "
         "becomes likelier, 0 is greedy.",
     )
-    seed: Whole | None = Field(
+    seed: whole(0) | None = Field(
         None,
-        ge=0,
-        le=GREATEST,
         description="The same seed writes the same text; null is another each time.",
     )
 
@@ -117,8 +117,8 @@ class AttentionRequest(Request):
     ids: list[Id] = Field(
         [], min_length=1, description="In its place, the ids that the model is to read."
     )
-    layer: Whole | None = Field(None, ge=0, le=GREATEST, description="From 0.")
-    head: Whole | None = Field(None, ge=0, le=GREATEST, description="From 0.")
+    layer: Id | None = Field(None, description="Null is all of them.")
+    head: Id | None = Field(None, description="Null is all of them.")
 
     @model_validator(mode="after")
     def _one(self):

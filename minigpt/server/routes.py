@@ -13,6 +13,15 @@ from minigpt.server.served import Served
 REASON = "Finish-Reason"
 BYTES = "application/octet-stream"
 NUMBERS = {"type": "string", "format": "binary"}
+EVENT = {
+    "type": "object",
+    "description": "One of the events.",
+    "properties": {
+        "event": {"type": "string", "enum": ["message", "done"]},
+        "data": {"type": "string", "contentMediaType": "application/json"},
+    },
+    "required": ["data"],
+}
 RETRY = {"Retry-After": {"schema": {"type": "string"}, "description": "Seconds."}}
 PROBLEMS = {
     413: "The body is too large.",
@@ -83,7 +92,7 @@ async def generate(body: bodies.GenerateRequest, request: Request, served: Model
     response_class=Response,
     summary="Continue a text, token by token",
     tags=["writing"],
-    responses={**sends("text/event-stream", {"type": "string"}), **ASKED},
+    responses={**sends("text/event-stream", EVENT), **ASKED},
 )
 async def stream(body: bodies.GenerateRequest, request: Request, served: Model):
     """Server-sent events: `data: {"id", "token", "prob"}` for each token, and a last

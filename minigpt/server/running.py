@@ -63,6 +63,7 @@ class _Uvicorn(uvicorn.Server):
             loop="asyncio",
             lifespan="on",
             log_config=None,
+            log_level="error",
             access_log=False,
             server_header=False,
             timeout_graceful_shutdown=SLOW,
