@@ -20,7 +20,7 @@ def page(server):
     with client(server) as c:
         answer = c.get("/docs")
     assert answer.headers["content-type"].startswith("text/html")
-    assert "default-src 'self'" in answer.headers["content-security-policy"]
+    assert "default-src 'none'" in answer.headers["content-security-policy"]
     return answer.text
 
 
