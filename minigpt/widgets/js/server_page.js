@@ -22,7 +22,7 @@ const PLACES = {
     if (!tok.merge) throw new Error(`The model reads ${tok.one}s, each of them a ` +
       "token: there are no merges to show");
     return tokenizerExplorer({ el, tok, model: new State({
-      text: texts.tokens, piece: 0, step: null }) });
+      text: texts.tokens, piece: texts.piece, step: null }) });
   },
 };
 
