@@ -46,7 +46,7 @@ def test_help_is_the_default_and_names_every_command(project):
     said = make(project).stdout
     phony = re.search(r"\.PHONY:((?:.*\\\n)*.*)", MAKEFILE)[1]
     goals = phony.replace("\\\n", " ").split()
-    assert len(goals) == 14
+    assert len(goals) == 15
     for goal in goals:
         assert re.search(rf"^  make {goal}\s+\S.{{10,}}$", said, re.M), goal
     assert not (project / ".venv").exists()
