@@ -15,6 +15,7 @@ from minigpt.cli.generate import generate
 from minigpt.cli.mistakes import Commands
 from minigpt.cli.models import download, info, remove
 from minigpt.cli.serve import serve
+from minigpt.cli.show import show
 from minigpt.cli.tokenize import tokenize
 from minigpt.cli.train import train
 
@@ -43,7 +44,7 @@ def main(debug):
     """
 
 
-COMMANDS = [generate, train, tokenize, finetune, serve, export, download, info, remove]
-COMMANDS += [bench, completion]
+COMMANDS = [generate, train, tokenize, finetune, serve, export, show]
+COMMANDS += [download, info, remove, bench, completion]
 for command in COMMANDS:
     main.add_command(command)
