@@ -13,6 +13,7 @@ cannot see the figure gets, and what the tests of a notebook compare.
 
 from minigpt.plots.attention import arcs
 from minigpt.plots.charts import bars, curves, scatter
+from minigpt.plots.graph import onnx_graph
 from minigpt.plots.matrices import heatmap, heatmaps
 from minigpt.plots.model import model_map
 from minigpt.plots.mpl import show, style
@@ -31,6 +32,7 @@ __all__ = [
     "heatmap",
     "heatmaps",
     "model_map",
+    "onnx_graph",
     "piece",
     "row",
     "scatter",
