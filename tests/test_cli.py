@@ -34,7 +34,7 @@ def test_the_commands_are_those_of_the_book():
     first = {path[0] for path in ALL}
     assert first == {
         *("generate", "train", "tokenize", "finetune", "download", "info"),
-        *("export", "remove", "bench", "completion"),
+        *("serve", "export", "show", "remove", "bench", "completion"),
     }
     assert {path[1] for path in ALL if len(path) == 2} == {"classify", "answer"}
 
@@ -57,7 +57,7 @@ def test_help_of_the_whole_names_exit_codes_and_the_way_to_more():
     for word in ("130", "Ctrl-C", "--help", "MINIGPT_DEBUG", "--version"):
         assert word in said
     listed = said.split("Commands:")[1].split("Exit codes")[0].strip().splitlines()
-    assert len(listed) == 10 and all(line.endswith(".") for line in listed)
+    assert len(listed) == 12 and all(line.endswith(".") for line in listed)
     assert "..." not in "".join(listed), "a line of the list is cut short"
     assert run("--version").stdout == f"minigpt {mg.__version__}\n"
 

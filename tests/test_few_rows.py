@@ -5,7 +5,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from minigpt import ops
-from minigpt.ops.arithmetic import FEW, PART
+from minigpt.ops.few_rows import FEW, PART
 
 RNG = np.random.default_rng(0)
 SHAPES = [(1024, 2 * PART // 1024), (1031, 1033), (PART // 7 + 1, 9)]
