@@ -4,7 +4,7 @@ import numpy as np
 from small_model import import_or_skip
 
 from minigpt.export.graph import Graph
-from minigpt.export.messages import graph_message, metadata, model_message
+from minigpt.export.messages import graph_message, model_message
 
 onnx = import_or_skip("onnx")
 onnxruntime = import_or_skip("onnxruntime")
@@ -34,7 +34,7 @@ def run_graph(primitive, arrays, settings, given=None):
     return y
 
 
-def run_messages(g, cfg=None):
+def run_messages(g):
     """A session for a graph without weights, checked first."""
     told = {"version": "0"}
     whole = onnx.ModelProto.FromString(model_message(told, "a test"))
@@ -49,6 +49,3 @@ def session(model):
     options.intra_op_num_threads, options.log_severity_level = 1, 3
     providers = ["CPUExecutionProvider"]
     return onnxruntime.InferenceSession(model, options, providers=providers)
-
-
-__all__ = ["metadata", "narrow", "onnx", "onnxruntime", "run_graph", "session"]
