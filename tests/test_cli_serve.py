@@ -125,3 +125,12 @@ def test_help_names_the_defaults():
     said = run("serve", "--help").stdout
     for default in ("tales", "127.0.0.1", "3000", "numpy", "256", "60.0"):
         assert f"[default: {default}" in said
+
+
+def test_a_library_that_a_runtime_lacks_gets_a_sentence(monkeypatch):
+    def load(*args):
+        raise ModuleNotFoundError("onnxruntime is not here: pip install it")
+
+    monkeypatch.setattr("minigpt.server.served.load", load)
+    said = sentence("serve", "--port", 0, "--runtime", "onnx", "--model", "a.onnx")
+    assert said == "onnxruntime is not here: pip install it"

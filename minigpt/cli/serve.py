@@ -106,7 +106,8 @@ def until_loaded(server):
     """Return when the model is there, and say so; raise what keeps it away."""
     while not server.served.ended.wait(1.0):
         pass
-    if server.served.error is not None:
+    if (error := server.served.error) is not None:
         server.stop()
-        raise server.served.error
+        missing = isinstance(error, ModuleNotFoundError)  # ONNX Runtime
+        raise click.ClickException(str(error)) if missing else error
     click.echo(f"{server.served.name} is loaded")
