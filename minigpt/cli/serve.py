@@ -87,10 +87,18 @@ def serve(ctx, model, models_dir, runtime, **settings):
         from minigpt import models
 
         models.find(model, models_dir)  # a mistake shows before anything starts
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C
-    server = start(
-        model, models_dir=models_dir, runtime=runtime, wait=False, **settings
-    )
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C
+    try:
+        server = start(
+            model, models_dir=models_dir, runtime=runtime, wait=False, **settings
+        )
+        until_ended(ctx, server)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def until_ended(ctx, server):
+    """Say where it answers, and wait until Ctrl-C ends it."""
     try:
         click.echo(f"{server.url} answers; Ctrl-C ends it")
         until_loaded(server)
