@@ -122,9 +122,8 @@ def open_model(name, models_dir=None, runtime=None):
     and ``ValueError`` for a model that is not exported yet, with how to do it.
     """
     exported = Path(name).suffix == ".onnx"
+    check_runtime(runtime)
     runtime = runtime or RUNTIMES[exported]
-    if runtime not in RUNTIMES:
-        raise ValueError(f"a runtime is one of {', '.join(RUNTIMES)}, not {runtime!r}")
     if runtime == "numpy":
         return load(name, models_dir)
     if not exported:
@@ -137,6 +136,12 @@ def open_model(name, models_dir=None, runtime=None):
 
     model = OnnxModel(name)
     return model, model.cfg, model.tok
+
+
+def check_runtime(runtime):
+    """Raise ``ValueError`` unless `open_model` knows it; None leaves the choice."""
+    if runtime is not None and runtime not in RUNTIMES:
+        raise ValueError(f"runtime must be one of {RUNTIMES}, not {runtime!r}")
 
 
 def _refuse_unfinished(run):

@@ -42,6 +42,17 @@ class Held:
         return mg.gpt(self.params, ids, cfg, **settings)
 
 
+def paced():
+    """What start takes: a babbler that writes a hundred tokens a second at most."""
+    params, cfg, tok = babbler()
+
+    def model(ids, cfg, **settings):
+        time.sleep(0.01)
+        return mg.gpt(params, ids, cfg, **settings)
+
+    return model, cfg, tok
+
+
 def held():
     """``(model, what start takes)`` of a babbler that waits until it is freed."""
     params, cfg, tok = babbler()

@@ -115,7 +115,7 @@ def test_a_tie_is_told_from_a_difference():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("which", ["tales", "babbler"])
-def test_schemathesis_finds_no_failure(which):
+def test_schemathesis_finds_no_failure(which, tmp_path):
     import_or_skip("schemathesis")
     if which == "tales":
         model = which
@@ -132,6 +132,7 @@ def test_schemathesis_finds_no_failure(which):
             capture_output=True,
             text=True,
             timeout=300,
+            cwd=tmp_path,  # it keeps notes of what it found
         )
     assert ended.returncode == 0, ended.stdout[-4000:] + ended.stderr[-2000:]
     assert "No issues found" in ended.stdout and "Tested: 7" in ended.stdout

@@ -28,7 +28,7 @@ def health(server):
 
 
 def test_it_starts_answers_and_stops():
-    threads = threading.active_count()
+    before = set(threading.enumerate())
     server = start()
     assert server.url.startswith("http://127.0.0.1:") and server.url in repr(server)
     assert health(server)["model_loaded"]
@@ -37,7 +37,7 @@ def test_it_starts_answers_and_stops():
     with pytest.raises(httpx.ConnectError):
         health(server)
     server.stop()  # a second time does nothing
-    until(lambda: threading.active_count() == threads)
+    until(lambda: set(threading.enumerate()) <= before)
 
 
 def test_two_side_by_side():
@@ -134,6 +134,7 @@ def test_the_application_runs_under_any_server():
         return told
 
     assert asyncio.run(run())["status"] == "ok"
+    assert app.state.served.closing
 
 
 PROGRAM = """

@@ -6,13 +6,13 @@ import click
 
 from minigpt.cli import terminal
 from minigpt.cli.mistakes import INTERRUPTED
-from minigpt.cli.options import model_option, models_dir_option
+from minigpt.cli.options import model_option, models_dir_option, runtime_option
 
 
 @click.command()
 @model_option(
     help='What answers: "tales" (shipped), gpt2 or one of its sizes (downloaded), or '
-    "the path of a model; for --runtime onnx, of an exported file."
+    "the path of a model, or of a graph that was exported with --cache."
 )
 @models_dir_option
 @click.option(
@@ -29,13 +29,7 @@ from minigpt.cli.options import model_option, models_dir_option
     show_default=True,
     help="0 takes a free one.",
 )
-@click.option(
-    "--runtime",
-    type=click.Choice(["numpy", "onnx"]),
-    default="numpy",
-    show_default=True,
-    help="What computes: the package itself, or ONNX Runtime.",
-)
+@runtime_option
 @click.option(
     "--cors",
     metavar="ORIGIN",
@@ -83,10 +77,9 @@ def serve(ctx, model, models_dir, runtime, **settings):
         from minigpt.server import start
     except ModuleNotFoundError as error:
         raise click.ClickException(str(error)) from error
-    if runtime == "numpy":
-        from minigpt import models
+    from minigpt import models
 
-        models.find(model, models_dir)  # a mistake shows before anything starts
+    models.find(model, models_dir)  # a mistake shows before anything starts
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C
     try:
         server = start(

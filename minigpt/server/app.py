@@ -23,7 +23,7 @@ came and what would do."""
 def create_app(
     model="tales",
     *,
-    runtime="numpy",
+    runtime=None,
     models_dir=None,
     host="127.0.0.1",
     allow_hosts=(),
@@ -34,7 +34,8 @@ def create_app(
 ):
     """The ASGI application, which loads its model when it starts up.
 
-    ``model`` is a name, a path, or ``(params, cfg, tokenizer)``. ``host`` is the
+    ``model`` is a name, a path, or ``(params, cfg, tokenizer)``, and ``runtime`` what
+    computes (see `minigpt.models.open_model`). ``host`` is the
     address that it will listen at: it answers to this name, and to ``allow_hosts``.
     Pages from the origins in ``cors`` may ask it. ``queue`` requests may wait, each
     request may take ``timeout`` seconds, and a stream says every ``heartbeat`` seconds

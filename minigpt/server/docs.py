@@ -99,7 +99,7 @@ def _operation(method, path, operation, schemas):
     asked = _schema(content.get("application/json", {}), schemas)
     answers = "".join(
         f"<tr><td>{status}</td><td>{_answer(answer, schemas)}</td></tr>"
-        for status, answer in operation["responses"].items()
+        for status, answer in sorted(operation["responses"].items())
     )
     example = json.dumps(_example(asked, schemas), indent=2) if asked else ""
     label = f"A body for {path}"

@@ -63,6 +63,7 @@ def sends(kind, schema, **more):
     "/api/generate",
     response_model=bodies.GenerateAnswer,
     summary="Continue a text",
+    response_description="The whole text.",
     tags=["writing"],
     responses={
         200: {
@@ -91,6 +92,7 @@ async def generate(body: bodies.GenerateRequest, request: Request, served: Model
     "/api/stream",
     response_class=Response,
     summary="Continue a text, token by token",
+    response_description="The events.",
     tags=["writing"],
     responses={**sends("text/event-stream", EVENT), **ASKED},
 )
@@ -114,6 +116,7 @@ async def stream(body: bodies.GenerateRequest, request: Request, served: Model):
     "/api/tokenize",
     response_model=bodies.TokenizeAnswer,
     summary="Cut a text into tokens",
+    response_description="The tokens.",
     tags=["looking"],
     responses=ASKED,
 )
@@ -127,6 +130,7 @@ async def tokenize(body: bodies.TextRequest, request: Request, served: Model):
     "/api/attention",
     response_model=bodies.AttentionAnswer,
     summary="Where the tokens of a text look",
+    response_description="The weights.",
     tags=["looking"],
     responses={**sends(BYTES, NUMBERS), **ASKED},
 )
@@ -152,6 +156,7 @@ async def attention(body: bodies.AttentionRequest, request: Request, served: Mod
     "/api/logits",
     response_class=Response,
     summary="Logits for the token after some ids",
+    response_description="The logits.",
     tags=["looking"],
     responses={
         **sends(BYTES, NUMBERS),
@@ -164,14 +169,24 @@ async def logits(body: bodies.LogitsRequest, request: Request, served: Model):
     return Response(found.astype("<f4").tobytes(), media_type=BYTES)
 
 
-@router.get("/api/model", summary="The model's numbers", responses=problems(503))
+@router.get(
+    "/api/model",
+    summary="The model's numbers",
+    response_description="The model.",
+    responses=problems(503),
+)
 async def model(request: Request, served: Model):
     """Its name, its configuration, its number of parameters, and its tokenizer."""
     content = await computed(request, served, looking.about, served)
     return Response(content, media_type="application/json")
 
 
-@router.get("/health", response_model=bodies.Health, response_model_exclude_none=True)
+@router.get(
+    "/health",
+    response_model=bodies.Health,
+    response_model_exclude_none=True,
+    response_description="It answers.",
+)
 async def health(request: Request):
     """Whether the server is well, and whether its model is loaded."""
     served = request.app.state.served

@@ -13,8 +13,6 @@ from minigpt.batching import Batcher
 from minigpt.server.errors import busy
 from minigpt.server.looking import Reader
 
-RUNTIMES = ("numpy", "onnx")
-
 
 class Served:
     """A model and what computes with it.
@@ -25,9 +23,8 @@ class Served:
     not, ``error`` is the reason.
     """
 
-    def __init__(self, model="tales", *, runtime="numpy", models_dir=None, queue=256):
-        if runtime not in RUNTIMES:
-            raise ValueError(f"runtime must be one of {RUNTIMES}, not {runtime!r}")
+    def __init__(self, model="tales", *, runtime=None, models_dir=None, queue=256):
+        models.check_runtime(runtime)
         self.model, self.runtime, self.models_dir = model, runtime, models_dir
         given = isinstance(model, tuple | list)
         self.name = "a model from Python" if given else Path(model).name
@@ -98,20 +95,20 @@ class Served:
             self._pool.shutdown(wait=False, cancel_futures=True)
 
 
-def load(model, runtime="numpy", models_dir=None):
+def load(model, runtime=None, models_dir=None):
     """``(params, cfg, tokenizer)``; ``params`` may be a callable (see `mg.generate`).
 
     Raises ``FileNotFoundError`` and ``ValueError`` with what is missing or wrong.
     """
     if isinstance(model, tuple | list):
         params, cfg, tok = model
-    elif runtime == "onnx":
-        from minigpt.onnx_model import OnnxModel
-
-        params = OnnxModel(model)
-        cfg, tok = params.cfg, params.tok
     else:
-        params, cfg, tok = models.load(model, models_dir)
+        params, cfg, tok = models.open_model(model, models_dir, runtime)
+    if not getattr(params, "cached", True):
+        raise ValueError(
+            "the graph takes no keys and values of earlier tokens, and would read all "
+            "of them for each new one: export it with --cache"
+        )
     if tok is None:
         raise ValueError(
             "there is no tokenizer beside the weights: put its tokenizer.json, or "
