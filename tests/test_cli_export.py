@@ -111,7 +111,7 @@ def test_both_are_opened_in_one_place(folder):
     off = np.abs(model(ids, cfg) - mg.gpt(params, ids, cfg)).max()
     assert 0 <= off < 1e-4
     assert models.open_model("tales", None, "numpy")[1] == cfg
-    with pytest.raises(ValueError, match="one of .*'numpy', 'onnx'.*, not 'jax'"):
+    with pytest.raises(ValueError, match="runtime must be one of"):
         models.open_model("tales", runtime="jax")
 
 
