@@ -11,9 +11,12 @@ phone, and are the same bytes each time. `alt` is required: it is what a reader 
 cannot see the figure gets, and what the tests of a notebook compare.
 """
 
+from minigpt.plots.anatomy import anatomy
 from minigpt.plots.attention import arcs
 from minigpt.plots.charts import bars, curves, scatter
+from minigpt.plots.effects import effects
 from minigpt.plots.graph import onnx_graph
+from minigpt.plots.heads import every_head
 from minigpt.plots.matrices import heatmap, heatmaps
 from minigpt.plots.model import model_map
 from minigpt.plots.mpl import show, style
@@ -25,10 +28,13 @@ from minigpt.plots.source import show_script, show_source
 
 __all__ = [
     "Picture",
+    "anatomy",
     "arcs",
     "bars",
     "chapter_map",
     "curves",
+    "effects",
+    "every_head",
     "heatmap",
     "heatmaps",
     "model_map",

@@ -24,18 +24,23 @@ def heatmap(
     ylabel: str = "",
     fmt: str = "{:.2f}",
     vmax: float | None = None,
+    words=None,
 ) -> Picture:
     """An (R, C) matrix as tinted cells: blue above zero, orange below.
 
     Full colour stands for `vmax` (default: the largest magnitude). `annotate` writes
-    the numbers (default: up to 8 columns); `causal` hatches the cells after the
-    diagonal. Raises `ValueError` for another shape or labels that do not fit it.
+    the numbers (default: up to 8 columns), or what stands in `words` (R, C); `causal`
+    hatches the cells after the diagonal. Raises `ValueError` for another shape or
+    labels that do not fit it.
     """
     matrix = np.asarray(matrix, float)
     rows, cols = _labels(matrix, rows, cols)
     annotate = matrix.shape[1] <= 8 if annotate is None else annotate
     left = max(map(_label_width, rows), default=0) + (24 if ylabel else 8)
-    cell = min(44.0 if annotate else 30.0, (396 - left) / len(cols or [1]))
+    cell = min(
+        52.0 if words is not None else 44.0 if annotate else 30.0,
+        (396 - left) / len(cols or [1]),
+    )
     steep = any(_label_width(c) > cell + 3 for c in cols)
     above = max(map(_label_width, cols), default=0) * 0.74 + 12 if steep else 18
     top = (20 if title else 0) + (16 if xlabel else 0) + (above if any(cols) else 2)
@@ -47,7 +52,7 @@ def heatmap(
     _caption(scene, left, title, xlabel, ylabel, top + high * len(rows) / 2)
     _label(scene, rows, cols, box, steep)
     largest = float(vmax or np.nanmax(np.abs(matrix), initial=0) or 1)
-    look = _Look(*box, largest, annotate, fmt, causal)
+    look = _Look(*box, largest, annotate, fmt, causal, words)
     look.cells(scene, matrix, rows, cols)
     return picture(scene, alt)
 
@@ -121,10 +126,12 @@ def _label(scene: Scene, rows, cols, box, steep: bool) -> None:
 class _Look:
     """How one heat map's cells are placed and coloured."""
 
-    def __init__(self, left, top, cell, high, largest, annotate, fmt, causal):
+    def __init__(
+        self, left, top, cell, high, largest, annotate, fmt, causal, words=None
+    ):
         self.left, self.top, self.cell, self.high = left, top, cell, high
         self.largest, self.annotate, self.fmt = largest, annotate, fmt
-        self.causal = causal
+        self.causal, self.words = causal, words
         self.strength = CELL_MAX if annotate else 1.0
 
     def cells(self, scene, matrix, rows, cols) -> None:
@@ -138,13 +145,16 @@ class _Look:
                 hatch += _hatch(x, y, self.cell, self.high)
                 continue
             words = self.fmt.format(value).replace("-", "−")
+            if self.words is not None:
+                words = visible(self.words[i][j])
             tip = f"{rows[i]} → {cols[j]}: {words}" if rows[i] or cols[j] else words
             tip = "" if self.annotate else tip
             scene.rect(x + inset, y + inset, w, h, 2, tip, **self.colour(value))
             texts.append((x + self.cell / 2, y + self.high / 2, words))
         longest = max((text_width(words, 1) for *_, words in texts), default=1)
         for x, y, words in texts if self.annotate else ():
-            scene.text(x, y, words, min(SMALL, 0.96 * w / longest), anchor="middle")
+            widest = longest if self.words is None else text_width(words, 1)
+            scene.text(x, y, words, min(SMALL, 0.96 * w / widest), anchor="middle")
         if self.causal:
             hatch += self.future(*matrix.shape)
         if hatch:
