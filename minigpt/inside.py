@@ -166,11 +166,10 @@ def effect(before, after):
 # ---------------------------------------------------------------- neurons
 
 
-def neurons(params, ids, cfg, layer):  # (B, T) -> (B, T, 4 C)
-    """How strongly each neuron of a layer's MLP fires at each position: the hidden
-    numbers after GELU."""
+def neurons(params, cfg, x, layer):  # (..., C) -> (..., 4 C)
+    """How strongly each neuron of a layer's MLP fires, the hidden numbers after GELU,
+    where the stream before that MLP, ``stream(…)[f"attention {layer}"]``, is ``x``."""
     block = params["h"][layer]
-    x = stream(params, ids, cfg)[f"attention {layer}"]
     seen = layer_norm(x, block["ln_2"], cfg.layer_norm_eps)
     return ops.gelu(linear(seen, block["mlp"]["c_fc"]))
 
@@ -184,9 +183,3 @@ def without_neuron(params, layer, neuron, mean=0.0):
     flat[f"{name}.bias"] = bias + weight.dtype.type(mean) * weight[neuron]
     weight[neuron] = 0.0
     return tree.unflatten(flat | {f"{name}.weight": weight})
-
-
-def strongest(numbers, count):
-    """Where an array (B, T) is largest: the places (row, position), largest first."""
-    order = np.argsort(-numbers, axis=None, kind="stable")[:count]
-    return [divmod(int(k), numbers.shape[1]) for k in order]

@@ -24,6 +24,7 @@ PARTS = {
     "training": ("training", "AdamW"),
     "gpt2": ("weights", "ours, or GPT-2’s"),
     "fine-tuning": ("fine-tuning", "a new task"),
+    "looking-inside": ("looking inside", "what is it for?"),
 }
 
 # The pages that exist, by part; a part that is not here is drawn without a link.
@@ -41,6 +42,7 @@ CHAPTERS = {
     "training": "10-training.html",
     "fine-tuning": "11-fine-tuning.html",
     "gpt2": "12-gpt2.html",
+    "looking-inside": "13-looking-inside.html",
 }
 
 TITLES = {
@@ -48,6 +50,7 @@ TITLES = {
     "gpt2": "GPT-2 itself",
     "causal-mask": "causal mask",
     "training-loss": "training loss",
+    "looking-inside": "looking inside",
 }
 FRAMES = ("what-is-a-gpt", "blocks", "attention")  # others lie inside these
 CHIPS = ("multi-head", "causal-mask")
@@ -75,7 +78,7 @@ def _alt(here: str | None) -> str:
         "Map of a GPT: text, tokenizer, ids, embeddings, N blocks of attention and MLP "
         "with residual connections, unembedding, logits, sampling, and the new token "
         "joins the text; below, learning: loss, backpropagation, training, weights, "
-        "fine-tuning."
+        "fine-tuning; and looking inside the blocks."
     )
     return f"{whole} You are here: {TITLES.get(here, here)}." if here else whole
 

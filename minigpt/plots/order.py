@@ -19,6 +19,7 @@ PLACES = {
     "10-training": (2, 7, "10  Training"),
     "11-fine-tuning": (2, 8, "11  Fine-tuning"),
     "12-gpt2": (0, 7, "12  GPT-2 itself"),
+    "13-looking-inside": (1, 8, "13  Looking inside"),
 }
 # chapter -> those that it builds on
 NEEDS = {
@@ -34,6 +35,7 @@ NEEDS = {
     "10-training": ["09-backpropagation"],
     "11-fine-tuning": ["10-training"],
     "12-gpt2": ["07-generation"],
+    "13-looking-inside": ["06-blocks"],
 }
 WIDE, HIGH, STEP_X, STEP_Y, EDGE = 116, 32, 126, 52, 4
 

@@ -27,7 +27,7 @@ class Places:
 
 
 ACROSS = Places(
-    size=(760, 282),
+    size=(760, 326),
     boxes={
         "what-is-a-gpt": (132, 30, 518, 148),
         "blocks": (230, 52, 322, 116),
@@ -42,6 +42,7 @@ ACROSS = Places(
         "training": (344, 208, 100, 38),
         "gpt2": (214, 208, 100, 38),
         "fine-tuning": (84, 208, 100, 38),
+        "looking-inside": (214, 264, 100, 38),
     },
     labels={"what-is-a-gpt": (140, 41), "blocks": (238, 63)},
     others=(
@@ -73,6 +74,7 @@ ACROSS = Places(
         [(344, 227), (314, 227)],
         [(214, 227), (184, 227)],
         [(264, 208), (264, 178)],
+        [(264, 246), (264, 264)],
     ),
     words=(
         ((14, 114), "text", 0),
@@ -81,7 +83,7 @@ ACROSS = Places(
         ((390, 9), "the new token joins the text", 0),
         ((44, 227), "learning", 0),
     ),
-    note=(2, 270),
+    note=(2, 314),
 )
 
 DOWN = Places(
@@ -100,6 +102,7 @@ DOWN = Places(
         "training": (238, 306, 100, 34),
         "gpt2": (238, 236, 100, 34),
         "fine-tuning": (238, 166, 100, 34),
+        "looking-inside": (238, 88, 100, 34),
     },
     labels={"what-is-a-gpt": (27, 87), "blocks": (150, 158)},
     others=(
@@ -131,6 +134,7 @@ DOWN = Places(
         [(288, 306), (288, 270)],
         [(288, 236), (288, 200)],
         [(238, 253), (218, 253)],
+        [(218, 105), (238, 105)],
     ),
     words=(
         ((116, 11), "text", 0),
