@@ -60,7 +60,7 @@ def stream(params, ids, cfg, tap=None):
 
     ``tap`` may replace arrays on the way, as in `mg.gpt`.
     """
-    seen = watched(params, ids, cfg, tap)
+    seen = watched(params, ids, cfg, tap, last=True)
     found = {"embedding": seen["embedding"]}
     x = seen["embedding"]
     for i, block in enumerate(params["h"]):
@@ -70,9 +70,9 @@ def stream(params, ids, cfg, tap=None):
     return found
 
 
-def watched(params, ids, cfg, tap=None):
+def watched(params, ids, cfg, tap=None, *, last=False):
     """What `mg.gpt` computes on its way, by the tap's names, the logits last; after
-    ``tap`` has replaced what it likes."""
+    ``tap`` has replaced what it likes. ``last=True``: logits of the last position."""
     seen = {}
 
     def both(name, array):
@@ -80,7 +80,7 @@ def watched(params, ids, cfg, tap=None):
         seen[name] = array if other is None else other
         return seen[name]
 
-    logits = gpt(params, ids, cfg, tap=both)
+    logits = gpt(params, ids, cfg, tap=both, last=last)
     return seen | {"logits": logits}
 
 

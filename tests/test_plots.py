@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from small_model import CFG, noisy
 
 from minigpt import plots
 from minigpt.plots import model, theme
@@ -65,6 +66,10 @@ MAKERS = {
     "scatter": lambda alt: plots.scatter(
         WEIGHTS[:, :2], NASTY, alt, groups=["x", "y"] * (N // 2), arrows=[(0, 1)]
     ),
+    "anatomy": lambda alt: plots.anatomy(noisy(), CFG, alt),
+    "every_head": lambda alt: plots.every_head(np.tile(WEIGHTS, (2, 3, 1, 1)), alt),
+    "effects": lambda alt: plots.effects(NASTY, np.linspace(-1, 1, N), [0.1] * N, alt),
+    "words": lambda alt: plots.heatmap(np.eye(N), NASTY, NASTY, alt, words=[NASTY] * N),
     "show": _matplotlib,
 }
 each_maker = pytest.mark.parametrize("name", MAKERS)

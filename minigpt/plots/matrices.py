@@ -35,6 +35,12 @@ def heatmap(
     """
     matrix = np.asarray(matrix, float)
     rows, cols = _labels(matrix, rows, cols)
+    if words is not None and [len(row) for row in words] != [len(cols)] * len(rows):
+        raise ValueError(
+            f"words has other rows than the matrix of shape {matrix.shape}: give one "
+            "word a cell"
+        )
+    annotate = words is not None or annotate
     annotate = matrix.shape[1] <= 8 if annotate is None else annotate
     left = max(map(_label_width, rows), default=0) + (24 if ylabel else 8)
     cell = min(
@@ -153,7 +159,7 @@ class _Look:
             texts.append((x + self.cell / 2, y + self.high / 2, words))
         longest = max((text_width(words, 1) for *_, words in texts), default=1)
         for x, y, words in texts if self.annotate else ():
-            widest = longest if self.words is None else text_width(words, 1)
+            widest = (self.words is None and longest) or text_width(words, 1) or 1
             scene.text(x, y, words, min(SMALL, 0.96 * w / widest), anchor="middle")
         if self.causal:
             hatch += self.future(*matrix.shape)
