@@ -18,6 +18,7 @@ import decoding
 import encoding
 import growth
 import report
+import serving
 import shakespeare
 import spent
 import training
@@ -31,6 +32,7 @@ TRIES = HERE.parent / "runs" / "benchmarks"
 MODULES = {
     "training": training,
     "decoding": decoding,
+    "serving": serving,
     "encoding": encoding,
     "book": book,
     "shakespeare": shakespeare,

@@ -9,111 +9,18 @@ a prompt of 64, greedily; reading a prompt of 512; the limit that memory sets; m
 
 import json
 import tempfile
-import time
-import tracemalloc
 from pathlib import Path
 
-import memory
-import numpy as np
 import report
-from rounds import Contender, alternate, command, serve
+from rounds import Contender, alternate, command
+from writers import CONTENDERS, GRAPH
 
 import minigpt as mg
 from minigpt.checkpoint import write_tensors
 
 TITLE = "(b, d, e) Writing with 124 million parameters"
-PROMPT, NEW, LONG = 64, 64, 512
 QUICK = {"n_layer": 1, "n_embd": 64, "n_head": 2, "n_ctx": 1024}
-NO_ONNX = "minigpt writes no ONNX yet"
-
-
-def prompt(length, vocab_size=50257):
-    return np.random.default_rng(0).integers(0, vocab_size, length)
-
-
-# ---------------------------------------------------------------- contenders
-
-
-def numpy_contender(folder):
-    """minigpt: the package as it is, and two loops that are plainer than it."""
-    params, cfg = mg.load_gpt2(folder)
-    matrix = np.ones((16384, 8192), np.float32)  # 537 MB, as the weights are 498 MB
-    vector = np.ones((1, 16384), np.float32)
-
-    def do(task):
-        if task == "bandwidth":
-            return timed(lambda: vector @ matrix) / matrix.nbytes
-        if task == "decode":
-            return per_token(lambda n: mg.generate(
-                params, prompt(PROMPT), cfg, n, temperature=0))  # fmt: skip
-        if task == "uncached":  # one step of the plainest loop, at 512 tokens
-            ids = prompt(LONG)[None]
-            return timed(lambda: mg.gpt(params, ids, cfg)[0, -1].argmax())
-        if task == "prefill":
-            settings = {"temperature": 0}
-            return timed(lambda: mg.generate(params, prompt(LONG), cfg, 1, **settings))
-        if task == "memory":
-            return arrays_at_peak(params, cfg)
-        if task == "peak":
-            return memory.peak(lambda: mg.generate(
-                params, prompt(LONG), cfg, NEW, temperature=0))  # fmt: skip
-        return mg.generate(params, prompt(PROMPT), cfg, NEW, temperature=0).tolist()
-
-    read = mg.tree.size(params) - (cfg.n_ctx - 1) * cfg.n_embd  # one row of positions
-    serve({"bytes": 4 * read}, do)
-
-
-def arrays_at_peak(params, cfg):
-    """Bytes beside the weights at the peak of writing up to the last position."""
-    tracemalloc.start()
-    mg.generate(params, prompt(LONG), cfg, cfg.n_ctx - LONG, temperature=0)
-    peak = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
-    return {"peak": peak, "cache": 2 * cfg.n_layer * cfg.n_ctx * cfg.n_embd * 4}
-
-
-def transformers_contender(folder):
-    """Hugging Face's GPT-2 on PyTorch, with its own cache."""
-    try:
-        import torch
-        from transformers import GPT2LMHeadModel
-    except ModuleNotFoundError as error:
-        return serve({"missing": f"{error.name} is not installed"}, None)
-    model = GPT2LMHeadModel.from_pretrained(folder).eval()
-
-    def write(n, length=PROMPT):
-        ids = torch.tensor(prompt(length))[None]
-        with torch.no_grad():
-            return model.generate(
-                ids, max_new_tokens=n, min_new_tokens=n, do_sample=False,
-                pad_token_id=0, attention_mask=torch.ones_like(ids))  # fmt: skip
-
-    @torch.no_grad()
-    def do(task):
-        ids = torch.tensor(prompt(LONG))[None]
-        if task == "decode":
-            return per_token(write)
-        if task == "peak":
-            return memory.peak(lambda: write(NEW, LONG))
-        if task == "forward":
-            return timed(lambda: model(ids))
-        if task == "forward, last":
-            return timed(lambda: model(ids, logits_to_keep=1))
-        return write(NEW)[0].tolist()
-
-    serve({"version": torch.__version__, "threads": torch.get_num_threads()}, do)
-
-
-def timed(run):
-    began = time.perf_counter()
-    run()
-    return time.perf_counter() - began
-
-
-def per_token(write):
-    """Seconds a token, with the reading of the prompt taken off."""
-    short, long = timed(lambda: write(1)), timed(lambda: write(NEW))
-    return (long - short) / (NEW - 1)
+UNMEASURED = "not measured"  # of results that are older than a contender
 
 
 # ---------------------------------------------------------------- the table
@@ -129,6 +36,17 @@ def save_random(folder, cfg):
     config |= {"n_positions": cfg.n_ctx, "n_ctx": cfg.n_ctx}
     config |= {"bos_token_id": 50256, "eos_token_id": 50256}
     (Path(folder) / "config.json").write_text(json.dumps(config))
+
+
+def export_graph(folder):
+    """Write the graph of the model in a folder; why there is none, or None."""
+    from minigpt.export import export
+
+    try:
+        export(*mg.load_gpt2(folder), Path(folder) / GRAPH, cache=True)
+    except ModuleNotFoundError as error:
+        return f"{error.name} is not installed"
+    return None
 
 
 def peak(name, folder):
@@ -157,14 +75,19 @@ def measure(rounds=5, quick=False):
             tasks = ["decode", "forward", "forward, last"]
             pairs += [(f"transformers {task}", theirs, task) for task in tasks]
             found["same text"] = ours("text") == theirs("text")
+        away = export_graph(folder)
+        graph = None if away else Contender(__file__, "onnx", folder)
+        found["onnx"] = {"missing": away} if away else dict(graph.ready)
+        if "missing" not in found["onnx"]:
+            pairs += [(f"onnx {task}", graph, task) for task in ("decode", "prefill")]
+            found["onnx"]["same text"] = ours("text") == graph("text")
         alternate(pairs, rounds=1)  # warm up
         found["times"] = alternate(pairs, rounds)
         found["memory"] = ours("memory")
-        for contender in (ours, theirs):
+        for contender in filter(None, (ours, theirs, graph)):
             contender.close()
-        for name in ("numpy", "transformers"):
-            if name == "numpy" or not missing:
-                found["peak"][name] = peak(name, folder)
+        for name in dict.fromkeys(label.split()[0] for label, _, _ in pairs):
+            found["peak"][name] = peak(name, folder)
     return found
 
 
@@ -176,6 +99,8 @@ LABELS = {
     "numpy prefill": "minigpt, reading 512 tokens",
     "transformers forward": "transformers, reading 512 tokens",
     "transformers forward, last": "transformers, the same with the last logits only",
+    "onnx decode": "ONNX Runtime, a token",
+    "onnx prefill": "ONNX Runtime, reading 512 tokens",
 }
 
 
@@ -183,10 +108,12 @@ def tables(found):
     """Times, and what follows from them."""
     times = found["times"]
     ours = {"a token": "numpy decode", "reading": "numpy prefill"}
+    onnx = found.get("onnx", {"missing": UNMEASURED})
+    why = {"transformers": found.get("missing"), "onnx": onnx.get("missing")}
     lines = []
     for name, label in LABELS.items():
         if name not in times:
-            lines.append(report.missing(label, found["missing"], 4))
+            lines.append(report.missing(label, why[name.split()[0]], 4))
             continue
         beside = times[ours["reading" if "reading" in label or "same" in label
                             else "a token"]]  # fmt: skip
@@ -194,7 +121,6 @@ def tables(found):
         size = found["peak"].get(name.split()[0]) if "decode" in name else None
         told = report.number(ratio), report.megabytes(size)
         lines.append((label, report.spread(times[name]), *told))
-    lines.append(report.missing("ONNX Runtime", NO_ONNX, 4))
     heads = "", "ms", "× minigpt", "peak MB"
     limit = times["numpy bandwidth"]["median"] * found["bytes"]
     decode = times["numpy decode"]["median"]
@@ -205,11 +131,19 @@ def tables(found):
         f"allows: each token reads {found['bytes'] / 1e6:,.0f} MB, at "
         f"{1e-9 / times['numpy bandwidth']['median']:.1f} GB a second.",
         "The same greedy text as transformers: "
-        f"{SAME[found['same text']]}.",
+        f"{SAME[found['same text']]}; under ONNX Runtime: "
+        f"{SAME[onnx.get('same text')]}{runtime(onnx)}.",
         "*Peak*: above the resting size, while 512 tokens are read and 64 written. "
         f"NumPy's own arrays beside weights and cache: {beside / 1e6:.1f} MB, writing "
         "up to the last position.",
     )]  # fmt: skip
+
+
+def runtime(onnx):
+    """Which ONNX Runtime it was, in brackets."""
+    if "missing" in onnx:
+        return ""
+    return " (version {version}, {threads} threads)".format(**onnx)
 
 
 def reached(found):
@@ -232,7 +166,7 @@ def reached(found):
 
 
 def contender(name, folder):
-    {"numpy": numpy_contender, "transformers": transformers_contender}[name](folder)
+    CONTENDERS[name](folder)
 
 
 if __name__ == "__main__":

@@ -5,11 +5,12 @@
 A step of B rows beside B steps of one row, for the model that the book ships and for a
 random GPT-2 of 124 million parameters, at short and at long contexts. Then rows of very
 different lengths: as one batch, with padding; divided as `minigpt.slots.partition`
-divides them; and singly.
+divides them; and singly. Then what clients see of it over HTTP (`crowd.py`).
 """
 
 import time
 
+import crowd
 import numpy as np
 import report
 from rounds import Contender, alternate, command, serve
@@ -126,20 +127,20 @@ def measure(rounds=5, quick=False):
             figures[number]["times"][how] = times
         process.close()
         found[name] = figures
-    return {"steps": found}
+    return {"steps": found, "requests": crowd.measure(rounds, quick)}
 
 
 # ---------------------------------------------------------------- the tables
 
 
 def tables(found):
-    """For each model: rows of equal lengths, then rows of different ones."""
+    """For each model: rows of equal lengths, rows of different ones; then clients."""
     made = []
     for name, figures in found["steps"].items():
         equal = [f for f in figures if f["kind"] is None]
         mixed = [f for f in figures if f["kind"] is not None]
         made += [equal_table(name, equal), mixed_table(name, mixed)]
-    return made
+    return made + crowd.tables(found.get("requests", {}))
 
 
 def median(figure, how):

@@ -13,6 +13,7 @@ import decoding  # isort: skip
 import encoding  # isort: skip
 import growth  # isort: skip
 import report  # isort: skip
+import serving  # isort: skip
 import shakespeare  # isort: skip
 import spent  # isort: skip
 import steppers  # isort: skip
@@ -37,6 +38,19 @@ def one_shape():
     return {"shape": [8, 256, 384, 6, 6], "rows": rows}
 
 
+def crowds():
+    """The figures of serving, as measuring gives them."""
+    ways = serving.TOGETHER, serving.DIVIDED, serving.SINGLY
+    step = {"context": 16, "rows": 4, "calls": 2, "times": dict.fromkeys(ways, TIMES)}
+    engine = {"engine": "numpy", "clients": 8, "requests": 2, "tokens": 50.0,
+              "generate": TIMES, "stream": TIMES, "latency": {"50": 0.03, "95": 0.05},
+              "first": {"50": 0.007, "95": 0.009}, "same": 0.995,
+              "answers": 200}  # fmt: skip
+    away = {"engine": "onnx", "missing": "onnx is not installed"}
+    kinds = [step | {"kind": kind} for kind in (None, *serving.MIXED)]
+    return {"steps": {"tales": kinds}, "requests": {"tales": [engine, away]}}
+
+
 def all_parts():
     """Small figures of every part."""
     times = dict.fromkeys(decoding.LABELS, TIMES) | {
@@ -55,7 +69,9 @@ def all_parts():
     found = {
         "training": {"shapes": [one_shape()], "side": 2048},
         "decoding": {"times": times, "bytes": 4e8, "memory": memory,
-                     "peak": {"numpy": 9e7}, "same text": True},
+                     "peak": {"numpy": 9e7}, "same text": True,
+                     "onnx": {"version": "1.31", "threads": 2, "same text": False}},
+        "serving": crowds(),
         "encoding": {"rows": [*rows, missing], "characters": 1_000},
         "book": {"commit": "abc", "other files": True,
                  "commands": {"all notebooks": done, "tests": failed}},
@@ -80,7 +96,11 @@ def test_the_page_is_made_of_the_file(tmp_path):
         "JAX jit (missing: jax is not installed)",
         "tiktoken (missing: it is not installed)",
         "PyTorch eager, fused AdamW (missing: torch is away)",
-        "ONNX Runtime (missing: minigpt writes no ONNX yet)",
+        "under ONNX Runtime: **no** (version 1.31, 2 threads).",
+        "| ONNX Runtime, a token | 20 (10 to 40) | 1 | – |",
+        "| 4 at 16 | 20 (10 to 40) | 20 (10 to 40) | 1 | 200 |",
+        "| minigpt, in batches | 8 | 800 | 40,000 | 30 | 50 | 7 | 9 | 99.5% |",
+        "ONNX Runtime, in batches (missing: onnx is not installed)",
         "**off by 0.3**",
         "| tests | 1.0 | **failed**: 1 error |",
         "| linear | 20 | 80.0% |",

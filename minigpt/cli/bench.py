@@ -8,7 +8,10 @@ from pathlib import Path
 import click
 
 ROOT = Path(__file__).resolve().parents[2]
-PARTS = "training", "decoding", "encoding", "book", "shakespeare", "growth", "spent"
+PARTS = (
+    *("training", "decoding", "serving", "encoding"),
+    *("book", "shakespeare", "growth", "spent"),
+)
 
 
 @click.command()
@@ -36,6 +39,7 @@ def bench(ctx, parts, quick, rounds, out):
     [PART]... is one or more of these, and all where none is named:
     training     a step of training: seconds, operations, memory
     decoding     writing with 124 million parameters
+    serving      many requests at once, and many clients of a server
     encoding     tokenizers, at work and learning
     book         its build, its notebooks, the tests
     shakespeare  a whole training, beside the same in PyTorch
