@@ -5,17 +5,22 @@ last token, so that nobody waits for the others' ends. Yu and others 2022, "Orca
 """
 
 import collections
+import contextlib
 import functools
 import math
 import threading
 import time
 
+from threadpoolctl import threadpool_limits
+
+from minigpt import tree
 from minigpt.generate import check_ids, stop_ids
 from minigpt.model import gpt
 from minigpt.sampling import check_settings, whole
 from minigpt.scheduler import Job, Scheduler, sentence
 
 GRACE = 10.0  # seconds beyond its timeout that `close` waits for the step under way
+SMALL = 2**23  # parameters, 32 MB: fewer are near enough to a core to need no other
 
 
 class Busy(RuntimeError):
@@ -24,6 +29,33 @@ class Busy(RuntimeError):
 
 class Closed(RuntimeError):
     """The batcher takes no more requests."""
+
+
+class OneThread:
+    """While anybody is within, BLAS computes with one thread in this whole process.
+
+    Two share a product of matrices in halves, and wait for each other at its end: where
+    a neighbour has taken one's processor away, a small product takes thirty times as
+    long as one thread needs for it.
+    """
+
+    def __init__(self):
+        self._lock, self._within, self._limits = threading.Lock(), 0, None
+
+    def __enter__(self):
+        with self._lock:
+            if self._within == 0:
+                self._limits = threadpool_limits(1, user_api="blas")
+            self._within += 1
+
+    def __exit__(self, *error):
+        with self._lock:
+            self._within -= 1
+            if self._within == 0:
+                self._limits.restore_original_limits()
+
+
+ONE_THREAD = OneThread()
 
 
 class Batcher:
@@ -39,6 +71,7 @@ class Batcher:
         self.rows, self.waiting = whole(rows, "rows", 1), whole(waiting, "waiting", 1)
         model = params if callable(params) else functools.partial(gpt, params)
         self._cfg, self._scheduler = cfg, Scheduler(model, cfg)
+        self._small = not callable(params) and tree.size(params) < SMALL
         self._changed, self._queue = threading.Condition(), collections.deque()
         self._deadline = self._thread = None
         if start:
@@ -122,11 +155,12 @@ class Batcher:
         return self._left()
 
     def _run(self):
-        while self._has_work():
-            try:
-                self.step()
-            except Exception as error:  # the thread must outlive it
-                self._scheduler.end_all("error", sentence(error))
+        with ONE_THREAD if self._small else contextlib.nullcontext():
+            while self._has_work():
+                try:
+                    self.step()
+                except Exception as error:  # the thread must outlive it
+                    self._scheduler.end_all("error", sentence(error))
 
     def _has_work(self):
         """Wait until there is; False when the batcher is closed and all is done."""
