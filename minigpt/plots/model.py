@@ -19,6 +19,7 @@ PARTS = {
     "multi-head": ("heads", ""),
     "causal-mask": ("causal mask", ""),
     "generation": ("sampling", "one new token"),
+    "serving": ("serving", "for many"),
     "training-loss": ("loss", "surprise"),
     "backpropagation": ("backpropagation", "gradients"),
     "training": ("training", "AdamW"),
@@ -43,6 +44,7 @@ CHAPTERS = {
     "fine-tuning": "11-fine-tuning.html",
     "gpt2": "12-gpt2.html",
     "looking-inside": "13-looking-inside.html",
+    "serving": "14-serving.html",
 }
 
 TITLES = {

@@ -20,6 +20,7 @@ PLACES = {
     "11-fine-tuning": (2, 8, "11  Fine-tuning"),
     "12-gpt2": (0, 7, "12  GPT-2 itself"),
     "13-looking-inside": (1, 8, "13  Looking inside"),
+    "14-serving": (0, 8, "14  Serving"),
 }
 # chapter -> those that it builds on
 NEEDS = {
@@ -36,6 +37,7 @@ NEEDS = {
     "11-fine-tuning": ["10-training"],
     "12-gpt2": ["07-generation"],
     "13-looking-inside": ["06-blocks"],
+    "14-serving": ["12-gpt2"],
 }
 WIDE, HIGH, STEP_X, STEP_Y, EDGE = 116, 32, 126, 52, 4
 
