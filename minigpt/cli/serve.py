@@ -12,7 +12,7 @@ from minigpt.cli.options import model_option, models_dir_option, runtime_option
 @click.command()
 @model_option(
     help='What answers: "tales" (shipped), gpt2 or one of its sizes (downloaded), or '
-    "the path of a model, or of a graph that was exported with --cache."
+    "the path of a model, or of an exported graph: best with --cache."
 )
 @models_dir_option
 @click.option(

@@ -104,11 +104,6 @@ def load(model, runtime=None, models_dir=None):
         params, cfg, tok = model
     else:
         params, cfg, tok = models.open_model(model, models_dir, runtime)
-    if not getattr(params, "cached", True):
-        raise ValueError(
-            "the graph takes no keys and values of earlier tokens, and would read all "
-            "of them for each new one: export it with --cache"
-        )
     if tok is None:
         raise ValueError(
             "there is no tokenizer beside the weights: put its tokenizer.json, or "
