@@ -126,10 +126,9 @@ class Batcher:
             if self._deadline is not None:
                 raise Closed("the batcher is closed, and takes no more requests")
             if len(self._queue) >= self.waiting:
-                raise Busy(
-                    f"{len(self._queue)} requests wait already, and no more may: try "
-                    "again in a little while"
-                )
+                n = self.queued
+                wait = "1 request waits" if n == 1 else f"{n} requests wait"
+                raise Busy(f"{wait} already, and no more may: ask again in a moment")
             self._queue.append(job)
             self._changed.notify()
         return job

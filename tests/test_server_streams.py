@@ -84,7 +84,7 @@ def test_who_comes_when_too_many_wait_is_told_to_come_again(waiting):
         until(lambda: load(server) == (1, 1))
         for path in WRITERS:
             answer = ask(server, path, LONG)
-            assert "wait already" in sentence(answer, 503)
+            assert "already, and no more may" in sentence(answer, 503)
             assert int(answer.headers["retry-after"]) >= 1
         model.free.set()
         assert first.result().status_code == second.result().status_code == 200
