@@ -41,7 +41,7 @@ class Job:
         """Say that it is over: the batcher's last word."""
         tell, self.tell = self.tell, None  # who listens is not kept alive
         self.reason, self.error = reason, error
-        with contextlib.suppress(Exception):
+        with contextlib.suppress(BaseException):  # the thread must outlive it
             tell(self, None, None)
 
 
@@ -134,7 +134,7 @@ class Scheduler:
         job.left -= 1
         try:
             job.tell(job, new_id, prob)
-        except Exception as error:
+        except BaseException as error:  # asyncio's CancelledError is no Exception
             return self.end(job, "error", f"telling a token failed: {sentence(error)}")
         if new_id in job.stop or not job.left:
             self.end(job, "stop" if new_id in job.stop else "length")

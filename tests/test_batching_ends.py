@@ -1,5 +1,7 @@
 """How requests end before their time: by errors, and cancelled."""
 
+import asyncio
+
 import numpy as np
 import pytest
 from batches import PARAMS, SMALL, Request, Watched, by_hand, drive, prompt
@@ -77,17 +79,21 @@ def test_a_model_that_fails_ends_those_it_worked_for(when, reading, error):
     after.check()
 
 
-def test_who_fails_to_listen_ends_alone():
+GONE = "the client went away"
+
+
+@pytest.mark.parametrize("error", [OSError(GONE), asyncio.CancelledError(GONE)])
+def test_who_fails_to_listen_ends_alone(error):
     batcher, heard = by_hand(), []
 
     def deaf(job, new_id, prob):
         heard.append(new_id)
-        raise OSError("the client went away")
+        raise error
 
     other = Request(prompt(5), 6, seed=0).submit(batcher)
     job = batcher.submit(prompt(5), 6, seed=1, tell=deaf)
     drive(batcher)
-    assert job.reason == "error" and "the client went away" in job.error
+    assert job.reason == "error" and GONE in job.error
     assert len(heard) == 2 and heard[1] is None  # the end is told, once
     other.check()
 
