@@ -129,6 +129,39 @@ def test_what_would_take_too_long_is_told():
     assert done == {"reason": "closed"} and tokens
 
 
+def test_who_waits_to_look_is_told(monkeypatch):
+    go, asked = threading.Event(), threading.Event()
+
+    def slowly(served, text):
+        asked.set()
+        assert go.wait(60)
+        return {"ids": [], "tokens": []}
+
+    monkeypatch.setattr("minigpt.server.looking.tokenize", slowly)
+    server = start(babbler())
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        question = ask, server, "/api/tokenize", {"text": "a"}
+        first = pool.submit(*question)
+        assert asked.wait(30)
+        others = [pool.submit(*question) for _ in range(2)]
+        until(lambda: server.served.looking == 3)
+        end = pool.submit(server.stop)
+        for other in others:
+            assert "being closed" in sentence(other.result(), 503)
+        go.set()
+        assert first.result().status_code == 200
+        end.result()
+
+
+def test_who_begins_to_look_at_the_very_end_is_told(monkeypatch):
+    with start(babbler()) as server:
+        monkeypatch.setattr(server.served, "check", server.served.close)
+        answer = ask(server, "/api/tokenize", {"text": "a"})
+        assert "being closed" in sentence(answer, 503)
+        assert int(answer.headers["retry-after"]) >= 1
+        assert server.served.looking == 0
+
+
 def test_a_client_that_never_reads_does_not_keep_it_from_ending():
     server = start(babbler(), grace=0)
     with raw(server) as silent:

@@ -8,6 +8,7 @@ from starlette.exceptions import HTTPException
 
 LONGEST = 500  # characters of a sentence: a mistake is not sent back whole
 AGAIN = {"Retry-After": "1"}  # seconds
+CLOSING = "the server is being closed: ask again when it is back"
 EXAMPLE = '{"prompt": "Once there was"}'
 WORDS = {  # pydantic's, and ours
     "Input should be": "must be",

@@ -7,7 +7,7 @@ from fastapi.responses import JSONResponse
 
 from minigpt import __version__
 from minigpt.server import bodies, looking, writing
-from minigpt.server.errors import refuse
+from minigpt.server.errors import CLOSING, busy, refuse
 from minigpt.server.served import Served
 
 REASON = "Finish-Reason"
@@ -204,12 +204,14 @@ async def health(request: Request):
 
 async def computed(request, served, function, *args):
     """What a function of the model gives; a 422 with what it does not take. Nothing is
-    computed for a client that went away before its turn."""
+    computed for a client that went away before its turn, or after the server's end."""
     future = served.aside(function, *args)
     try:
         await writing.first_of(future, request)
         if not future.done():
             raise HTTPException(503, "the client is gone")  # to be read by nobody
+        if future.cancelled():  # by the end of the server, which it waited to see
+            raise busy(CLOSING)
         return future.result()
     except ValueError as error:
         raise refuse(str(error)) from error

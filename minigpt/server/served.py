@@ -10,7 +10,7 @@ from starlette.exceptions import HTTPException
 
 from minigpt import models
 from minigpt.batching import Batcher
-from minigpt.server.errors import busy
+from minigpt.server.errors import CLOSING, busy
 from minigpt.server.looking import Reader
 
 
@@ -58,7 +58,7 @@ class Served:
     def check(self):
         """Raise a 503 with the reason while there is nothing that could answer."""
         if self.closing:
-            raise busy("the server is being closed: ask again when it is back")
+            raise busy(CLOSING)
         if self.error is not None:
             raise HTTPException(503, self.problem)
         if not self.loaded:
@@ -76,8 +76,12 @@ class Served:
         loop, one at a time, with as many waiting as may wait to write."""
         if self.looking > self.queue:
             raise busy(f"{self.queue} requests wait already: ask again in a moment")
+        loop = asyncio.get_running_loop()
+        try:
+            future = loop.run_in_executor(self._pool, function, *args)
+        except RuntimeError as error:  # `close` has been here since `check`
+            raise busy(CLOSING) from error
         self.looking += 1
-        future = asyncio.get_running_loop().run_in_executor(self._pool, function, *args)
         future.add_done_callback(self._looked)
         return future
 

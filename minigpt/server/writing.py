@@ -10,7 +10,7 @@ from sse_starlette import EventSourceResponse, ServerSentEvent
 from starlette.exceptions import HTTPException
 
 from minigpt.batching import Busy, Closed
-from minigpt.server.errors import busy, refuse
+from minigpt.server.errors import CLOSING, busy, refuse
 from minigpt.streaming import TextStream, first_ids
 
 COMMENT = "still here"
@@ -128,7 +128,7 @@ async def whole(served, request, body, seconds):
 def unfinished(reason, seconds):
     """A sentence for a request that got nothing."""
     if reason == "closed":
-        return "the server is being closed: ask again when it is back"
+        return CLOSING
     return f"no token was written in the {seconds:g} s that a request may take"
 
 
