@@ -1,6 +1,7 @@
 """A server at its beginning and at its end: while it loads, and while it stops."""
 
 import concurrent.futures
+import signal
 import threading
 
 import pytest
@@ -169,3 +170,18 @@ def test_a_client_that_never_reads_does_not_keep_it_from_ending():
         read_until(silent, b"data: ")
         server.stop()
         assert server.wait(0)
+
+
+def test_ctrl_c_while_start_waits_for_the_model(monkeypatch):
+    before, go = set(threading.enumerate()), threading.Event()
+
+    def slowly(*args):
+        signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+        assert go.wait(60)
+        return babbler()
+
+    monkeypatch.setattr("minigpt.server.served.load", slowly)
+    with pytest.raises(KeyboardInterrupt):
+        start("tales")
+    go.set()
+    until(lambda: set(threading.enumerate()) <= before)

@@ -1,5 +1,7 @@
 """Who may ask, and how much: hosts, origins, sizes."""
 
+import sys
+
 import pytest
 from server_runs import JSON, client, post, raw, read_until, send, sentence, start
 
@@ -50,6 +52,15 @@ def test_a_name_that_is_allowed():
         assert health(server, "GPT.example:3000").status_code == 200
         sentence(health(server, "evil.example"), 421)
         sentence(health(server, "10.0.0.7"), 421)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="127.0.0.2 is nobody's here")
+def test_another_address_of_this_machine():
+    with start("tales", host="127.0.0.2") as server:
+        for host in ("127.0.0.2:3000", "127.0.0.1", "localhost"):
+            assert health(server, host).status_code == 200, host
+        for host in ("127.0.0.3", "10.0.0.7", "evil.example"):
+            sentence(health(server, host), 421)
 
 
 def test_at_all_addresses_any_number_will_do_and_no_name():

@@ -27,8 +27,8 @@ class Hosts:
         self.app = app
         self.names = {*LOOPBACK, *(name.lower().rstrip(".") for name in allowed)}
         self.open = not is_loopback(host)
-        if not is_address(host):
-            self.names.add(host.lower())
+        if not (self.open and is_address(host)):  # 127.0.0.2 is a name, too
+            self.names.add(host.lower().rstrip("."))
 
     async def __call__(self, scope, receive, send):
         if scope["type"] == "http":

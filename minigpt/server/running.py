@@ -15,9 +15,10 @@ SLOW = 2.0  # seconds more for clients that read slowly
 
 class Server:
     """A running server. ``url`` is where it answers, and `stop` ends it: so does
-    leaving ``with``, and the end of the program."""
+    leaving ``with``, and the end of the program. With ``wait`` it begins when its model
+    is loaded; raises what loading raises."""
 
-    def __init__(self, app, listening, grace=GRACE):
+    def __init__(self, app, listening, grace=GRACE, wait=False):
         self.served = app.state.served
         self.url = address(listening)
         self._uvicorn = _Uvicorn(app, grace)
@@ -27,13 +28,26 @@ class Server:
             name="minigpt-server",
             daemon=True,
         )
-        self._thread.start()
-        self._uvicorn.answers.wait()
+        try:
+            self._thread.start()
+            self._uvicorn.answers.wait()
+            if wait:
+                self._wait_for_model()
+        except BaseException:  # Ctrl-C, too: nobody else has the server yet
+            self.stop()
+            raise
+
+    def _wait_for_model(self):
+        self.served.ended.wait()
+        if self.served.error is not None:
+            raise self.served.error
 
     def stop(self):
         """Answer no more: what is being written gets a few seconds to end, and every
         stream is told. Returns when all of it is over; a second time does nothing."""
         self._uvicorn.should_exit = True
+        if self._thread.ident is None:  # it has not begun
+            return
         self._uvicorn.ended.wait()
         self._thread.join()
 
@@ -102,13 +116,7 @@ def start(
     the model raises.
     """
     app = create_app(model, host=host, **settings)
-    server = Server(app, listen(host, port), grace)
-    if wait:
-        server.served.ended.wait()
-        if (error := server.served.error) is not None:
-            server.stop()
-            raise error
-    return server
+    return Server(app, listen(host, port), grace, wait)
 
 
 def listen(host, port):
