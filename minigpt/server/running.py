@@ -8,6 +8,7 @@ import threading
 import uvicorn
 
 from minigpt.server.app import create_app
+from minigpt.server.patience import Patient
 
 GRACE = 5.0  # seconds that texts which are being written get when a server stops
 SLOW = 2.0  # seconds more for clients that read slowly
@@ -72,7 +73,7 @@ class _Uvicorn(uvicorn.Server):
     def __init__(self, app, grace):
         config = uvicorn.Config(
             app,
-            http="h11",
+            http=Patient,
             ws="none",
             loop="asyncio",
             lifespan="on",
