@@ -1,6 +1,7 @@
 """Writing that takes its time: streams as they come, limits, clients that go away."""
 
 import concurrent.futures
+import dataclasses
 import json
 import threading
 
@@ -54,6 +55,19 @@ def test_a_token_is_sent_when_it_is_written_and_not_later():
             assert got.count(b'data: {"id"') == count
         if b"event: done" not in got:
             read_until(connection, b"event: done")
+
+
+def test_a_token_that_the_tokenizer_lacks_is_shown_as_such():
+    _, cfg, tok = babbler()
+    cfg = dataclasses.replace(cfg, vocab_size=2 * tok.vocab_size)  # rounded up
+    body = {"prompt": "a", "strategy": "sample", "seed": 1, "max_tokens": 40}
+    with start((mg.init(cfg), cfg, tok)) as server:
+        tokens, done = streamed(server, body)
+        text = ask(server, "/api/generate", body).json()["generated_text"]
+    assert done == {"reason": "length"} and len(tokens) == 40
+    lacks = [token["token"] for token in tokens if token["id"] >= tok.vocab_size]
+    assert len(lacks) > 5 and all("\ufffd" in shown for shown in lacks)
+    assert text == "a" + "".join(token["token"] for token in tokens)
 
 
 @pytest.fixture

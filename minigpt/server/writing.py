@@ -14,6 +14,7 @@ from minigpt.server.errors import CLOSING, busy, refuse
 from minigpt.streaming import TextStream, first_ids
 
 COMMENT = "still here"
+UNKNOWN = "\ufffd"
 REASONS = {"stop": "end"}  # what the batcher calls otherwise
 
 
@@ -56,15 +57,19 @@ class Writing:
 
 
 class Text:
-    """The text of new tokens, with what is certain only at the last of them."""
+    """The text of new tokens, with what is certain only at the last of them.
+
+    A model may have room for more tokens than its tokenizer knows: such a one is shown as
+    U+FFFD.
+    """
 
     def __init__(self, tok, most):
-        self.stream, self.left = TextStream(tok), most
+        self.stream, self.left, self.known = TextStream(tok), most, tok.vocab_size
 
     def feed(self, new_id):
         """The text that became certain."""
         self.left -= 1
-        text = self.stream.feed(new_id)
+        text = self.stream.feed(new_id) if new_id < self.known else UNKNOWN
         return text if self.left else text + self.stream.finish()
 
 
