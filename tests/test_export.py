@@ -277,3 +277,18 @@ def test_neither_library_is_imported_before_it_is_needed():
         "assert not {'onnx', 'onnxruntime'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
+
+
+@both
+@pytest.mark.parametrize("B, T", [(0, 3), (2, 0), (0, 0)])
+def test_no_text_and_no_token_have_no_logits(tmp_path, cache, B, T):
+    _, model = exported(tmp_path, cache=cache)
+    row = np.zeros((B, T), np.int64)
+    feed = {"input_ids": row, "attention_mask": row}
+    if cache:
+        nothing = np.empty((B, 3, 0, 4), np.float32)
+        for i in range(2):
+            for kind in ("key", "value"):
+                feed[f"past_key_values.{i}.{kind}"] = nothing
+    (logits,) = session(model.SerializeToString()).run(["logits"], feed)
+    assert logits.shape == (B, T, 13)

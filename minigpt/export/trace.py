@@ -82,9 +82,8 @@ class View:
         self.positions = from_position(g, place, new, T)
         g.rename(self.positions, "positions")
         g.part = "visible"
-        total = g.node(
-            "Size", g.node("Gather", mask, np.array(0), shape=(S,)), shape=()
-        )
+        total = g.node("Shape", mask, shape=(1,), start=1, end=2)
+        total = g.node("Squeeze", total, np.array([0]), shape=())
         keys = g.node("Range", np.array(0), total, np.array(1), shape=(S,))
         keys = g.node("Unsqueeze", keys, np.array([0]), shape=(1, S))
         queries = from_position(g, keys, new, T)

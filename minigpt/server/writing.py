@@ -59,8 +59,8 @@ class Writing:
 class Text:
     """The text of new tokens, with what is certain only at the last of them.
 
-    A model may have room for more tokens than its tokenizer knows: such a one is shown as
-    U+FFFD.
+    A model may have room for more tokens than its tokenizer knows: such a one is shown
+    as U+FFFD.
     """
 
     def __init__(self, tok, most):
