@@ -90,7 +90,10 @@ class _Uvicorn(uvicorn.Server):
     def run(self, sockets=None):
         try:
             super().run(sockets)
-        finally:
+        finally:  # older ones leave without `shutdown` when stopped as they start
+            self.served.close()
+            for listening in sockets or ():
+                listening.close()
             self.ended.set()
             self.answers.set()
 
