@@ -51,4 +51,4 @@ def test_a_quick_try_runs():
     found = serving.measure(1, quick=True)
     assert set(found["steps"]) == {"tales", "gpt2"}
     assert all(f["times"] for figures in found["steps"].values() for f in figures)
-    assert len(serving.tables(found)) == 4 and mg.Config(**serving.QUICK)
+    assert len(serving.tables(found)) == 6 and mg.Config(**serving.QUICK)

@@ -27,7 +27,7 @@ class Served:
         models.check_runtime(runtime)
         self.model, self.runtime, self.models_dir = model, runtime, models_dir
         given = isinstance(model, tuple | list)
-        self.name = "a model from Python" if given else Path(model).name
+        self.name = "a model from Python" if given else Path(model).resolve().name
         self.queue = queue
         self.loaded = self.closing = False
         self.ended = threading.Event()
