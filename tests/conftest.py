@@ -96,3 +96,29 @@ def nothing_left():
 
     with nothing_left_after() as begun:
         yield begun
+
+
+@pytest.fixture(scope="module")
+def tales():
+    """The shipped model."""
+    import minigpt
+
+    return minigpt.load("tales")
+
+
+@pytest.fixture(scope="module")
+def server():
+    """A server of the shipped model."""
+    from server_runs import start
+
+    with start("tales") as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def bytes_server():
+    """A server whose model writes bytes, whole characters or not."""
+    from server_runs import babbler, start
+
+    with start(babbler()) as server:
+        yield server

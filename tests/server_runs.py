@@ -18,6 +18,7 @@ import_or_skip("sse_starlette")
 httpx = import_or_skip("httpx")
 
 JSON = {"content-type": "application/json"}
+LONG = {"prompt": "a", "strategy": "sample", "max_tokens": 10_000}
 SHAPE = {"n_ctx": 64, "n_embd": 16, "n_layer": 2, "n_head": 4}
 
 
@@ -150,8 +151,13 @@ def until(condition, seconds=30):
         time.sleep(0.005)
 
 
+def health(server):
+    """What /health tells."""
+    with client(server) as c:
+        return c.get("/health").json()
+
+
 def load(server):
     """``(running, queued)`` as /health tells it."""
-    with client(server) as c:
-        health = c.get("/health").json()
-    return health["running"], health["queued"]
+    told = health(server)
+    return told["running"], told["queued"]

@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from server_runs import ask, babbler, client, start, streamed, text_after
+from server_runs import ask, babbler, client, streamed, text_after
 
 import minigpt as mg
 from minigpt.streaming import first_ids
@@ -20,23 +20,6 @@ STRATEGIES = {  # what a request says, and what mg.generate is told
     "sample": ({"temperature": 0.7, "seed": 4}, {"temperature": 0.7}),
 }
 STRATEGIES["top-p"][1]["temperature"] = 2.0
-
-
-@pytest.fixture(scope="module")
-def tales():
-    return mg.load("tales")
-
-
-@pytest.fixture(scope="module")
-def server():
-    with start("tales") as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def bytes_server():
-    with start(babbler()) as server:
-        yield server
 
 
 def test_a_prompt_is_all_it_takes(server, tales):

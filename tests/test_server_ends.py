@@ -6,10 +6,12 @@ import threading
 
 import pytest
 from server_runs import (
+    LONG,
     ask,
     babbler,
     client,
     events,
+    health,
     held,
     load,
     post,
@@ -19,13 +21,6 @@ from server_runs import (
     start,
     until,
 )
-
-LONG = {"prompt": "a", "strategy": "sample", "max_tokens": 10_000}
-
-
-def health(server):
-    with client(server) as c:
-        return c.get("/health").json()
 
 
 @pytest.fixture

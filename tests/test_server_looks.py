@@ -13,23 +13,6 @@ from minigpt.tokenizer import BPETokenizer
 ONCE = "Once there was a"
 
 
-@pytest.fixture(scope="module")
-def tales():
-    return mg.load("tales")
-
-
-@pytest.fixture(scope="module")
-def server():
-    with start("tales") as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def bytes_server():
-    with start(babbler()) as server:
-        yield server
-
-
 def test_tokenize(server, tales):
     tok = tales[2]
     answer = ask(server, "/api/tokenize", {"text": ONCE + " é"}).json()

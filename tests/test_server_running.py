@@ -8,9 +8,11 @@ import threading
 
 import pytest
 from server_runs import (
+    LONG,
     ask,
     babbler,
     client,
+    health,
     httpx,
     start,
     until,
@@ -18,13 +20,6 @@ from server_runs import (
 
 import minigpt as mg
 from minigpt.server import create_app
-
-LONG = {"prompt": "a", "strategy": "sample", "max_tokens": 10_000}
-
-
-def health(server):
-    with client(server) as c:
-        return c.get("/health").json()
 
 
 def test_it_starts_answers_and_stops():
