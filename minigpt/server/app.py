@@ -35,11 +35,11 @@ def create_app(
     """The ASGI application, which loads its model when it starts up.
 
     ``model`` is a name, a path, or ``(params, cfg, tokenizer)``, and ``runtime`` what
-    computes (see `minigpt.models.open_model`). ``host`` is the
-    address that it will listen at: it answers to this name, and to ``allow_hosts``.
-    Pages from the origins in ``cors`` may ask it. ``queue`` requests may wait, each
-    request may take ``timeout`` seconds, and a stream says every ``heartbeat`` seconds
-    that it is alive. Raises ``ValueError`` for settings without a meaning.
+    computes (see `minigpt.models.open_model`). ``host`` is the address that it will
+    listen at: it answers to this name, and to ``allow_hosts``. Pages from the origins
+    in ``cors`` may ask it. ``queue`` requests may wait, each request may take
+    ``timeout`` seconds, and a stream says every ``heartbeat`` seconds that it is alive.
+    Raises ``ValueError`` for settings without a meaning.
     """
     _check(cors, queue, timeout, heartbeat)
     served = Served(model, runtime=runtime, models_dir=models_dir, queue=queue)
@@ -58,6 +58,12 @@ def create_app(
     errors.install(app)
     app.include_router(routes.router)
     app.include_router(pages.router)
+    _guard(app, cors, host, allow_hosts)
+    return app
+
+
+def _guard(app, cors, host, allow_hosts):
+    """Put in front what turns requests away, the first of them last."""
     app.add_middleware(guard.Bodies)
     if cors:
         app.add_middleware(
@@ -68,7 +74,6 @@ def create_app(
             expose_headers=[routes.REASON, "Retry-After"],
         )
     app.add_middleware(guard.Hosts, host=host, allowed=tuple(allow_hosts))
-    return app
 
 
 def _check(cors, queue, timeout, heartbeat):
