@@ -139,7 +139,8 @@ def test_a_quick_try_measures_every_engine():
         for figure in figures:
             assert figure["same"] == 1.0
             assert figure["answers"] == 2 * figure["clients"] * figure["requests"]
-            assert figure["first"]["50"] <= figure["latency"]["95"]
+            for seconds in (figure["first"], figure["latency"]):
+                assert 0 < seconds["50"] <= seconds["95"]
     assert len(crowd.tables(found)) == 2
 
 
